@@ -1,0 +1,46 @@
+"""Opens connections to Redis or a Cluster, with time limits on every call."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import RedisError
+
+from shared.errors import BrokerError
+
+# redis-py's annotations mix the answers of its blocking and its asynchronous client; the doors that call it
+# give each value its type.
+RedisClient: TypeAlias = Any
+
+CALL_TIMEOUT_S = 2.0
+"""How long a call that does not block may take."""
+
+TRANSIENT = (RedisError, OSError, TimeoutError)
+"""What a lost or busy Redis raises; callers retry these, and nothing else."""
+
+
+def is_cluster(url: str) -> bool:
+    """True for redis+cluster:// and rediss+cluster:// URLs."""
+    return "+cluster://" in url
+
+
+def connect(url: str, *, call_timeout_s: float | None = CALL_TIMEOUT_S) -> RedisClient:
+    """Return a client for `url`; it connects at its first call. `call_timeout_s` None is for blocking reads."""
+    kind = RedisCluster if is_cluster(url) else Redis
+    try:
+        return kind.from_url(
+            url.replace("+cluster", ""),
+            socket_timeout=call_timeout_s,
+            socket_connect_timeout=CALL_TIMEOUT_S,
+        )
+    except (RedisError, ValueError) as error:
+        raise BrokerError(f"cannot use the Redis URL: {error}") from error
+
+
+def node_of(client: RedisClient, key: str) -> dict[str, Any]:
+    """Return the keyword that sends a raw command to the key's node; empty where there is one Redis only."""
+    if isinstance(client, RedisCluster):
+        return {"target_nodes": client.get_node_from_key(key)}
+    return {}

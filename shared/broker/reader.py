@@ -1,0 +1,220 @@
+"""One multiplexed reader per process and shard group: never a connection or a blocking call per session.
+
+On one Redis all shards are one group; on a Cluster each shard is its own, since a multi-key command may
+only name keys of one hash tag. A group reads its streams in chunks of at most 128 keys, each chunk with
+one blocking XREAD. A small wake stream among the keys ends the wait when the set of streams changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from shared import metrics
+from shared.broker.connection import TRANSIENT, RedisClient, node_of
+from shared.broker.writer import FIELD
+from shared.clock import Clock, SystemClock
+from shared.streams import wake_key
+
+log = logging.getLogger(__name__)
+
+Entries = list[tuple[str, bytes]]
+"""`(entry id, data)` pairs in stream order."""
+
+OnEntries = Callable[[str, Entries], None]
+
+MAX_KEYS = 128
+BLOCK_MS = 2_000
+MAX_PER_READ = 256
+_WAKE_SECONDS = 60
+
+
+class _Chunk:
+    """At most MAX_KEYS streams that one blocking XREAD serves."""
+
+    def __init__(self, wake: str) -> None:
+        self.wake = wake
+        self.wake_id = b"0"
+        self.positions: dict[bytes, bytes] = {}
+        self.changed = asyncio.Event()
+        self.waiting = False
+
+
+class StreamReader:
+    """Reads any number of streams and hands each batch to its stream's callback, on the event loop.
+
+    `connect_blocking` makes one more client for each chunk of streams. Positions are kept through a lost
+    connection: nothing is skipped, nothing is given twice.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        connect_blocking: Callable[[], RedisClient],
+        *,
+        by_shard: bool = False,
+        clock: Clock | None = None,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
+        self._client = client
+        self._connect_blocking = connect_blocking
+        self._by_shard = by_shard
+        self._clock = clock or SystemClock()
+        self._max_keys = max_keys
+        self._id = secrets.token_hex(6)
+        self._callbacks: dict[bytes, OnEntries] = {}
+        self._chunk_of: dict[bytes, _Chunk] = {}
+        self._groups: dict[int, list[_Chunk]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._started = asyncio.Event()
+        self._wakers: set[asyncio.Task[None]] = set()
+        self._waiting_chunks: list[_Chunk] = []
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for chunk in self._waiting_chunks:
+                group.create_task(self._read_chunk(chunk))
+            self._waiting_chunks.clear()
+            await asyncio.get_running_loop().create_future()
+
+    def subscribe(self, key: str, after_id: str, on_entries: OnEntries) -> None:
+        """Have `on_entries(key, entries)` called for each entry of `key` after `after_id` ("0": from the start).
+
+        The callback runs on the loop and must be quick. One callback per key; a second one replaces the first.
+        """
+        raw = key.encode()
+        self._callbacks[raw] = on_entries
+        chunk = self._chunk_of.get(raw) or self._place(raw)
+        chunk.positions[raw] = after_id.encode()
+        self._wake(chunk)
+
+    def unsubscribe(self, key: str) -> None:
+        """Stop reading `key`. No callback comes after this returns."""
+        raw = key.encode()
+        self._callbacks.pop(raw, None)
+        chunk = self._chunk_of.pop(raw, None)
+        if chunk:
+            chunk.positions.pop(raw, None)
+
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
+    def _place(self, raw: bytes) -> _Chunk:
+        shard = _shard_in(raw) if self._by_shard else 0
+        chunks = self._groups.setdefault(shard, [])
+        for chunk in chunks:
+            if len(chunk.positions) < self._max_keys:
+                break
+        else:
+            chunk = _Chunk(wake_key(shard, f"{self._id}.{len(chunks)}"))
+            chunks.append(chunk)
+            if self._group:
+                self._group.create_task(self._read_chunk(chunk))
+            else:
+                self._waiting_chunks.append(chunk)
+        self._chunk_of[raw] = chunk
+        return chunk
+
+    def _wake(self, chunk: _Chunk) -> None:
+        """End the chunk's blocking read, so that it takes up the new set of streams."""
+        chunk.changed.set()
+        if chunk.waiting:
+            chunk.waiting = False
+            task = asyncio.get_running_loop().create_task(self._send_wake(chunk.wake))
+            self._wakers.add(task)
+            task.add_done_callback(self._wakers.discard)
+
+    async def _send_wake(self, key: str) -> None:
+        # If this fails the read ends by itself after BLOCK_MS.
+        with suppress(*TRANSIENT):
+            await self._client.execute_command("XADD", key, "MAXLEN", "1", "*", FIELD, b"")
+            await self._client.execute_command("EXPIRE", key, _WAKE_SECONDS)
+
+    async def _read_chunk(self, chunk: _Chunk) -> None:
+        client: RedisClient | None = None
+        backoff_s = 0.05
+        try:
+            while True:
+                if not chunk.positions:
+                    chunk.changed.clear()
+                    await chunk.changed.wait()
+                try:
+                    client = client or self._connect_blocking()
+                    await self._read_once(client, chunk)
+                    backoff_s = 0.05
+                except TRANSIENT as error:
+                    metrics.BROKER_ERRORS.labels("read").inc()
+                    log.debug("reading streams failed: %s", type(error).__name__)
+                    await self._clock.sleep(backoff_s)
+                    backoff_s = min(backoff_s * 2, 1.0)
+        finally:
+            if client:
+                with suppress(*TRANSIENT, asyncio.CancelledError):
+                    await client.aclose()
+
+    async def _read_once(self, client: RedisClient, chunk: _Chunk) -> None:
+        chunk.changed.clear()
+        wake = chunk.wake.encode()
+        keys = [wake, *chunk.positions]
+        ids = [chunk.wake_id, *chunk.positions.values()]
+        chunk.waiting = True
+        try:
+            async with asyncio.timeout(BLOCK_MS / 1000 + 3.0):
+                answer = await client.execute_command(
+                    "XREAD",
+                    "COUNT",
+                    MAX_PER_READ,
+                    "BLOCK",
+                    BLOCK_MS,
+                    "STREAMS",
+                    *keys,
+                    *ids,
+                    **node_of(client, chunk.wake),
+                )
+        finally:
+            chunk.waiting = False
+        for raw, entries in _pairs(answer):
+            if raw == wake:
+                chunk.wake_id = entries[-1][0]
+                continue
+            self._deliver(chunk, raw, entries)
+
+    def _deliver(self, chunk: _Chunk, raw: bytes, entries: list[Any]) -> None:
+        callback = self._callbacks.get(raw)
+        if callback is None or raw not in chunk.positions:
+            return
+        chunk.positions[raw] = entries[-1][0]
+        metrics.BROKER_READS.inc(len(entries))
+        batch = [(entry_id.decode(), _data(fields)) for entry_id, fields in entries if fields]
+        try:
+            callback(raw.decode(), batch)
+        except Exception:
+            log.exception("a stream's callback failed; its %d entries were skipped", len(batch))
+
+
+def _pairs(answer: Any) -> list[tuple[bytes, list[Any]]]:
+    """Return (key, entries) pairs; an empty answer means that the wait ran out."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        return list(answer.items())
+    return [(key, entries) for key, entries in answer]
+
+
+def _data(fields: Any) -> bytes:
+    if isinstance(fields, dict):
+        value = fields.get(FIELD, b"")
+    else:
+        value = fields[fields.index(FIELD) + 1] if FIELD in fields else b""
+    return bytes(value)
+
+
+def _shard_in(raw: bytes) -> int:
+    start = raw.index(b"{") + 1
+    return int(raw[start : raw.index(b"}", start)])

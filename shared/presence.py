@@ -1,0 +1,94 @@
+"""What each process says of itself, for `splitbrain ps` and for operators: one hash, refreshed by its owners."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from shared.broker import Broker
+from shared.broker.connection import TRANSIENT
+from shared.streams import PROCESSES_KEY
+
+REFRESH_S = 1.0
+STALE_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One process of the deployment. `state`: starting | ready | draining; `detail` is free text (its engines)."""
+
+    worker_id: str
+    role: str
+    host: str
+    pid: int
+    state: str
+    started_ms: int
+    seen_ms: int
+    sessions: tuple[str, ...] = ()
+    detail: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The changing part of a process's entry."""
+
+    state: str
+    sessions: tuple[str, ...] = ()
+    detail: str = ""
+    url: str = ""
+
+
+class Presence:
+    """Keeps one process's entry fresh until cancelled, and removes it at the end."""
+
+    def __init__(self, broker: Broker, role: str, worker_id: str, status: Callable[[], Status]) -> None:
+        self._broker = broker
+        self._role = role
+        self._worker_id = worker_id
+        self._status = status
+        self._started_ms = broker.clock.wall_ms()
+
+    async def run(self) -> None:
+        """Refresh the entry once a second; a Redis that is away is waited for."""
+        try:
+            while True:
+                with suppress(*TRANSIENT):
+                    await self._broker.client.hset(PROCESSES_KEY, self._worker_id, self._entry())
+                await self._broker.clock.sleep(REFRESH_S)
+        finally:
+            with suppress(*TRANSIENT):
+                await self._broker.client.hdel(PROCESSES_KEY, self._worker_id)
+
+    def _entry(self) -> str:
+        status = self._status()
+        info = ProcessInfo(
+            worker_id=self._worker_id,
+            role=self._role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            state=status.state,
+            started_ms=self._started_ms,
+            seen_ms=self._broker.clock.wall_ms(),
+            sessions=status.sessions,
+            detail=status.detail,
+            url=status.url,
+        )
+        return json.dumps(asdict(info))
+
+
+async def list_processes(broker: Broker) -> list[ProcessInfo]:
+    """Return the processes seen in the last seconds, by role and id; entries of dead ones are removed."""
+    now_ms = broker.clock.wall_ms()
+    found: list[ProcessInfo] = []
+    for raw_id, raw in (await broker.client.hgetall(PROCESSES_KEY)).items():
+        entry = json.loads(raw)
+        if now_ms - entry["seen_ms"] > STALE_MS:
+            await broker.client.hdel(PROCESSES_KEY, raw_id)
+            continue
+        found.append(ProcessInfo(**{**entry, "sessions": tuple(entry["sessions"])}))
+    return sorted(found, key=lambda info: (info.role, info.worker_id))

@@ -1,0 +1,144 @@
+"""Runs one service process: logging, event loop, signals, health endpoint, graceful stop.
+
+SIGTERM or SIGINT sets `stopping`; the service then hands over, closes and returns, and the process exits 0.
+A crash is logged and exits 1; wrong settings exit 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import uvloop
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.broker import Broker
+from shared.errors import ConfigError, SplitbrainError
+from shared.logs import configure_logging
+from shared.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+STOP_LIMIT_S = 20.0
+"""How long a service may take to stop after the signal; then it is cancelled and exits 1."""
+
+
+@dataclass(slots=True)
+class ServiceContext:
+    """What a service gets to run with. `ready` is what /readyz says; set it when work can be taken."""
+
+    broker: Broker
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: bool = False
+    health_url: str = ""
+
+
+Serve = Callable[[ServiceContext], Awaitable[None]]
+
+
+def run_service(name: str, settings: ServiceSettings, serve: Serve) -> int:
+    """Run `serve` until it returns and return the process's exit code."""
+    configure_logging(name, settings.log_level, settings.log_format)
+    try:
+        return uvloop.run(_run(name, settings, serve))
+    except KeyboardInterrupt:
+        return 130
+
+
+def exit_on_config_error(main: Callable[[], int]) -> int:
+    """Run `main`; wrong settings end with their list on stderr and exit code 2."""
+    try:
+        return main()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+async def _run(name: str, settings: ServiceSettings, serve: Serve) -> int:
+    context = ServiceContext(Broker.open(settings.redis_url, n_shards=settings.n_shards))
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, _stop, name, context)
+    endpoint = await _start_health(settings, context)
+    code = 1
+    try:
+        await _serve_until_stopped(context, serve)
+        code = 0
+    except* SplitbrainError as group:
+        for error in _leaves(group):
+            log.error("%s stopped: %s", name, error)
+    except* Exception:
+        log.exception("%s crashed", name)
+    finally:
+        await endpoint.cleanup()
+        await context.broker.aclose()
+    log.info("%s ended with code %d", name, code)
+    return code
+
+
+async def _serve_until_stopped(context: ServiceContext, serve: Serve) -> None:
+    broker = asyncio.create_task(context.broker.run(), name="broker")
+    service = asyncio.ensure_future(serve(context))
+    stopping = asyncio.create_task(context.stopping.wait())
+    try:
+        await asyncio.wait({broker, service, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not service.done() and not broker.done():
+            await asyncio.wait({service}, timeout=STOP_LIMIT_S)
+        if service.done():
+            service.result()
+        elif broker.done():
+            broker.result()
+        else:
+            raise SplitbrainError(f"did not stop within {STOP_LIMIT_S:.0f} s; cancelled")
+        await context.broker.writer.drain()
+    finally:
+        for task in (stopping, service, broker):
+            task.cancel()
+        await asyncio.gather(stopping, service, broker, return_exceptions=True)
+
+
+def _stop(name: str, context: ServiceContext) -> None:
+    if not context.stopping.is_set():
+        log.info("%s is stopping", name)
+    context.ready = False
+    context.stopping.set()
+
+
+async def _start_health(settings: ServiceSettings, context: ServiceContext) -> web.AppRunner:
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        up = context.ready and context.broker.writer.up and not context.stopping.is_set()
+        return web.json_response({"ready": up, "draining": context.stopping.is_set()}, status=200 if up else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.health_host, settings.health_port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(
+            f"the health endpoint cannot listen on {settings.health_host}:{settings.health_port}: {error.strerror}"
+        ) from error
+    host, port = runner.addresses[0][:2]
+    context.health_url = f"http://{host}:{port}"
+    return runner
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

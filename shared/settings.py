@@ -1,0 +1,89 @@
+"""Settings that every service has. Read once, in each service's `__main__`; frozen afterwards.
+
+Each service has a subclass with its own prefix `SPLITBRAIN_<SERVICE>_`. A few names are the same for all
+services and carry no service in their name: `SPLITBRAIN_REDIS_URL`, `SPLITBRAIN_SHARDS`, `SPLITBRAIN_LOG_*`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Literal, TypeVar
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigError
+from shared.streams import DEFAULT_SHARDS, MAX_SHARDS
+
+S = TypeVar("S", bound="ServiceSettings")
+
+
+def _shared(name: str) -> AliasChoices:
+    return AliasChoices(f"SPLITBRAIN_{name}")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know. Subclasses set `model_config["env_prefix"]`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="SPLITBRAIN_", populate_by_name=True)
+
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        validation_alias=_shared("REDIS_URL"),
+        description="redis://, rediss://, unix:// or redis+cluster:// URL of the broker",
+        pattern=r"^(redis|rediss|unix|redis\+cluster|rediss\+cluster)://",
+    )
+    n_shards: int = Field(
+        DEFAULT_SHARDS,
+        validation_alias=_shared("SHARDS"),
+        ge=1,
+        le=MAX_SHARDS,
+        description="number of shards; the same for all services of a deployment",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias=_shared("LOG_LEVEL"), description="least level that is logged"
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", validation_alias=_shared("LOG_FORMAT"), description="auto: text on a terminal, else json"
+    )
+    lease_s: float = Field(
+        1.5,
+        validation_alias=_shared("LEASE_S"),
+        ge=0.2,
+        le=60,
+        description="seconds without a heartbeat after which another worker takes a session over",
+    )
+    retention_s: int = Field(
+        3600,
+        validation_alias=_shared("RETENTION_S"),
+        ge=10,
+        description="seconds for which an ended session's streams are kept",
+    )
+    health_host: str = Field("127.0.0.1", description="address of the health and metrics endpoint")
+    health_port: int = Field(0, ge=0, le=65535, description="its port; 0 takes a free one")
+    worker_id: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        description="name of this process among its replicas",
+        pattern=r"^[A-Za-z0-9_.:-]{1,100}$",
+    )
+
+
+def load_settings(kind: type[S], **overrides: object) -> S:
+    """Return the settings from the environment, or raise ConfigError with the whole list of what is wrong."""
+    try:
+        return kind(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        prefix = str(kind.model_config.get("env_prefix", ""))
+        lines = [f"  {_env_name(kind, prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise ConfigError("wrong settings:\n" + "\n".join(lines)) from error
+
+
+def _env_name(kind: type[ServiceSettings], prefix: str, loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0]) if loc else "settings"
+    if name.startswith("SPLITBRAIN_"):
+        return name
+    alias = kind.model_fields[name].validation_alias if name in kind.model_fields else None
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"{prefix}{name}".upper()

@@ -1,0 +1,45 @@
+"""Fixtures that every test may use: a real Redis server (one per run), and brokers on it and on its fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from shared.broker import Broker
+from shared.redis_server import RedisServer
+from shared.testing.brokers import fake_broker, running
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def real_redis_url(redis_server: RedisServer) -> str:
+    """URL of the real server, emptied before each test."""
+    broker = Broker.open(redis_server.url)
+    await broker.client.flushall()
+    await broker.aclose()
+    return redis_server.url
+
+
+@pytest.fixture
+async def real_broker(real_redis_url: str) -> AsyncIterator[Broker]:
+    async with running(Broker.open(real_redis_url)) as broker:
+        yield broker
+
+
+@pytest.fixture(params=["real", "fake"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    """A running broker, once on the real server and once on the fake."""
+    if request.param == "real":
+        server = request.getfixturevalue("redis_server")
+        chosen = Broker.open(server.url)
+        await chosen.client.flushall()
+    else:
+        chosen = fake_broker()
+    async with running(chosen):
+        yield chosen
