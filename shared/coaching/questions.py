@@ -1,0 +1,78 @@
+"""The questions in a turn: how many, of which form, and whether they are stacked. Works without punctuation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.coaching.detection import QuestionForm
+from shared.coaching.patterns import Pattern, Patterns
+from shared.coaching.words import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """`forms` has one entry for each sentence that asks; `heads` counts the questions in them."""
+
+    forms: tuple[QuestionForm, ...]
+    heads: int
+    linked: bool
+    confirms: bool
+
+    @property
+    def any(self) -> bool:
+        return bool(self.forms)
+
+    @property
+    def has_open(self) -> bool:
+        return "open" in self.forms or "choice" in self.forms
+
+
+def hits(rows: tuple[Pattern, ...], sentence: Sentence) -> bool:
+    """Tell whether one of the patterns stands in the sentence."""
+    return any(row.search(sentence.line) for row in rows)
+
+
+def find_questions(found: tuple[Sentence, ...], patterns: Patterns) -> Questions:
+    """Return the questions of a turn.
+
+    A sentence asks if it ends with a question mark or, where the text has none, begins like a question.
+    `linked`: every later question points back to the one before ("en hoe ging dat?"). `confirms`: a question
+    that asks for a yes to what was just said.
+    """
+    marked = any(sentence.asks for sentence in found)
+    asking = [item for item in found if _asks(item, patterns) or (not marked and _begins_like_one(item, patterns))]
+    forms = tuple(_form(sentence, patterns) for sentence in asking)
+    heads = sum(max(1, _heads(sentence, patterns)) for sentence in asking)
+    linked = all(hits(patterns.forms["anaphora"], sentence) for sentence in asking[1:])
+    confirms = any(hits(patterns.forms["tag"], sentence) for sentence in asking) or (
+        not marked and bool(found) and hits(patterns.forms["tag"], found[-1])
+    )
+    return Questions(forms, heads, linked and len(asking) > 1, confirms)
+
+
+def _asks(sentence: Sentence, patterns: Patterns) -> bool:
+    """Tell a question from an echo: two words given back ("The cameras?") ask for nothing new."""
+    is_echo = len(sentence.tokens) <= 3 and not _heads(sentence, patterns)
+    return sentence.asks and (not is_echo or hits(patterns.forms["tag"], sentence))
+
+
+def _begins_like_one(sentence: Sentence, patterns: Patterns) -> bool:
+    return hits(patterns.forms["open"][:3], sentence) or hits(patterns.forms["closed"][:1], sentence)
+
+
+def _form(sentence: Sentence, patterns: Patterns) -> QuestionForm:
+    if hits(patterns.forms["leading"], sentence):
+        return "leading"
+    if hits(patterns.forms["choice"], sentence):
+        return "choice"
+    if hits(patterns.forms["open"], sentence):
+        return "open"
+    return "closed"
+
+
+def _heads(sentence: Sentence, patterns: Patterns) -> int:
+    """Count the places where a question starts inside one sentence."""
+    starts: set[int] = set()
+    for row in (*patterns.forms["open"], *patterns.forms["closed"]):
+        starts.update(match.start() for match in row.finditer(sentence.line))
+    return len(starts)

@@ -1,0 +1,66 @@
+"""Text as words: folding, sentences and tokens, the same for typed text and for what a recogniser writes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_CHARS = 4_000
+"""Longer turns are judged by their first 4,000 characters (about four minutes of speech)."""
+
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W_]+(?:['-][^\W_]+)*|[.?!;:…]+|—|\s-\s|%", re.UNICODE)
+_ENDS = frozenset(".?!;:…—-")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One stretch between sentence marks. `tokens` are folded; `asks` is True if it ended with a question mark."""
+
+    tokens: tuple[str, ...]
+    raw: str
+    asks: bool
+
+    @property
+    def line(self) -> str:
+        """The tokens with one space around each, for pattern matching."""
+        return f" {' '.join(self.tokens)} "
+
+
+def fold(text: str) -> str:
+    """Return `text` in lower case without accents and with plain apostrophes and quotes."""
+    plain = text.replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
+    decomposed = unicodedata.normalize("NFKD", plain.lower())
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def sentences(text: str, drop: frozenset[str] = frozenset()) -> tuple[Sentence, ...]:
+    """Return the sentences of a turn; words in `drop` (filled pauses) are left out.
+
+    Text without punctuation is one sentence.
+    """
+    folded = _fold_keeping_length(text[:MAX_CHARS])
+    found: list[Sentence] = []
+    tokens: list[str] = []
+    start = 0
+    for match in _TOKEN.finditer(folded):
+        token = match.group().strip()
+        if token[0] in _ENDS:
+            if tokens:
+                found.append(Sentence(tuple(tokens), text[start : match.end()].strip(), "?" in token))
+            tokens, start = [], match.end()
+        elif token not in drop:
+            tokens.append(token)
+    if tokens:
+        found.append(Sentence(tuple(tokens), text[start:MAX_CHARS].strip(), False))
+    return tuple(found)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the folded words of `text` without marks."""
+    return tuple(token for token in _TOKEN.findall(fold(text[:MAX_CHARS])) if token[0].isalnum())
+
+
+def _fold_keeping_length(text: str) -> str:
+    """Fold character by character, so that positions in the result are positions in `text`."""
+    return "".join((fold(char) or " ")[:1] for char in text)
