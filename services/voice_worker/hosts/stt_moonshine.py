@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.voice_worker.hosts.onnx import session
+from services.voice_worker.hosts.pieces import pieces
 from services.voice_worker.hosts.serve import Call, HostOptions, Loaded, run
 from services.voice_worker.speech import frames, models
 from services.voice_worker.speech.interfaces import TRANSCRIBE_HZ, Pcm
@@ -89,25 +90,13 @@ def token_table(data: bytes) -> list[bytes]:
     return tokens
 
 
-def pieces(pcm: Pcm, max_s: float = MAX_S) -> Iterator[Pcm]:
-    """Yield `pcm` in pieces of at most `max_s`, cut at the quietest 20 ms of the second half of each."""
-    limit, frame = int(max_s * TRANSCRIBE_HZ), TRANSCRIBE_HZ // 50
-    while len(pcm) > limit:
-        window = pcm[limit // 2 : limit]
-        energy = np.square(window[: len(window) // frame * frame].reshape(-1, frame)).sum(axis=1)
-        cut = limit // 2 + int(energy.argmin()) * frame + frame // 2
-        yield pcm[:cut]
-        pcm = pcm[cut:]
-    yield pcm
-
-
 def load(options: HostOptions) -> Loaded:
     """Check and load the model, and run it once so that the first call is warm."""
     model = Moonshine(models.checked_path("moonshine-tiny-en", options.models_dir), options.threads)
 
     def transcribe(call: Call) -> Iterator[frames.Message]:
         pcm = frames.pcm_array(call.fields.get("pcm"))
-        heard = [model.transcribe(piece, call) for piece in pieces(pcm)]
+        heard = [model.transcribe(piece, call) for piece in pieces(pcm, MAX_S)]
         text = " ".join(text for text, _ in heard if text)
         confidence = min((confidence for text, confidence in heard if text), default=None)
         yield {"text": text, "confidence": confidence, "words": None}

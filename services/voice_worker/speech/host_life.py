@@ -49,7 +49,7 @@ class HostSpec:
 
     `threads` are those of the model; `parallel` requests are sent at once, `max_waiting` more wait. `nice` keeps the
     event loop ahead of the models. A host that is silent for `ping_s` is asked for a sign of life, and ended when
-    none comes in the same time.
+    none comes in the same time. `program` is what Python runs; empty: the module of that name in `hosts`.
     """
 
     module: str
@@ -60,7 +60,7 @@ class HostSpec:
     max_waiting: int = 32
     ready_timeout_s: float = 60.0
     ping_s: float = 15.0
-    package: str = "services.voice_worker.hosts"
+    program: tuple[str, ...] = ()
 
 
 class HostLife:
@@ -79,7 +79,8 @@ class HostLife:
     @classmethod
     async def spawn(cls, spec: HostSpec, models_dir: Path) -> HostLife:
         """Start the process. SpeechError when the system refuses."""
-        command = [sys.executable, "-m", f"{spec.package}.{spec.module}", "--models-dir", str(models_dir)]
+        program = spec.program or ("-m", f"services.voice_worker.hosts.{spec.module}")
+        command = [sys.executable, *program, "--models-dir", str(models_dir)]
         command += ["--threads", str(spec.threads), "--nice", str(spec.nice)]
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {"OMP_NUM_THREADS": str(spec.threads), "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -19,9 +19,11 @@ from services.voice_worker.speech.host_life import HostSpec
 from services.voice_worker.speech.host_process import HostProcess
 from services.voice_worker.speech.interfaces import Pcm, RecognisedWord, Recognition
 from services.voice_worker.speech.words import spread
-from shared.errors import ModelMissing, SpeechError, SpeechHostDied
+from shared.clock import Clock, SystemClock
+from shared.errors import SpeechError, SpeechHostDied
 
 MAX_AUDIO_S: Final = 120.0
+RETRY_S: Final = 30.0
 MOONSHINE: Final = HostSpec("stt_moonshine", models=("moonshine-tiny-en",), parallel=1)
 WHISPER: Final = HostSpec("stt_whisper", models=("whisper-base",), threads=2, parallel=1)
 PIPER: Final = HostSpec("tts_piper", models=("piper-joe",), threads=2, parallel=8)
@@ -48,28 +50,46 @@ class LocalOptions:
 class LocalHosts:
     """Starts hosts by need, each once, with their models in place."""
 
-    def __init__(self, options: LocalOptions) -> None:
+    def __init__(self, options: LocalOptions, clock: Clock | None = None) -> None:
         self.options = options
         self._models_dir = options.models_dir or models.default_models_dir()
         self._hosts: dict[str, HostProcess] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._faults: dict[str, tuple[float, SpeechError]] = {}
+        self._clock = clock or SystemClock()
 
     async def get(self, spec: HostSpec) -> HostProcess:
-        """Return the started host of `spec`. ModelMissing, ModelCorrupt, SpeechError when it cannot start."""
+        """Return the started host of `spec`. ModelMissing, ModelCorrupt, SpeechError when it cannot start.
+
+        A start that failed is not tried again for RETRY_S: callers with another choice get on with it.
+        """
         async with self._locks.setdefault(spec.module, asyncio.Lock()):
             host = self._hosts.get(spec.module)
             if host is not None:
                 return host
-            await asyncio.to_thread(models.ensure, spec.models, self._models_dir) if spec.models else None
-            tuned = replace(spec, nice=self.options.nice, threads=self.options.threads or spec.threads)
-            host = HostProcess(tuned, self._models_dir)
+            until, fault = self._faults.get(spec.module, (0.0, None))
+            if fault is not None and self._clock.monotonic() < until:
+                raise fault
             try:
-                await host.start()
-            except BaseException:
-                await host.aclose()
+                host = self._hosts[spec.module] = await self._started(spec)
+            except SpeechError as error:
+                self._faults[spec.module] = (self._clock.monotonic() + RETRY_S, error)
                 raise
-            self._hosts[spec.module] = host
             return host
+
+    async def _started(self, spec: HostSpec) -> HostProcess:
+        try:
+            await asyncio.to_thread(models.ensure, spec.models, self._models_dir)
+        except OSError as error:
+            raise SpeechError(f"models cannot be put into {self._models_dir}: {error.strerror}") from error
+        tuned = replace(spec, nice=self.options.nice, threads=self.options.threads or spec.threads)
+        host = HostProcess(tuned, self._models_dir)
+        try:
+            await host.start()
+        except BaseException:
+            await host.aclose()
+            raise
+        return host
 
     def started(self, spec: HostSpec) -> HostProcess | None:
         """Return the host of `spec` when it was started, else None."""
@@ -89,7 +109,6 @@ class LocalTranscriber:
     def __init__(self, options: LocalOptions | None = None) -> None:
         self._options = options or LocalOptions()
         self._hosts = LocalHosts(self._options)
-        self._english_by_whisper = self._options.english == "whisper"
 
     async def start(self) -> None:
         for language in self._options.languages:
@@ -110,12 +129,11 @@ class LocalTranscriber:
         await self._hosts.aclose()
 
     async def _host(self, language: str) -> HostProcess:
-        if language == "en" and not self._english_by_whisper:
+        if language == "en" and self._options.english != "whisper":
             try:
                 return await self._hosts.get(MOONSHINE)
-            except ModelMissing as error:
+            except SpeechError as error:
                 log.warning("English is recognised by Whisper, which is slower: %s", error)
-                self._english_by_whisper = True
         return await self._hosts.get(WHISPER)
 
 
@@ -148,7 +166,11 @@ NEXT_WORDS: Final = {"tts_piper": 18, "tts_kokoro": 9, "tts_espeak": 30}
 
 
 class LocalSynthesizer:
-    """Piper for English, Kokoro for Dutch, espeak-ng where one of them is absent, broken or slower than speech."""
+    """Piper for English, Kokoro for Dutch, espeak-ng where one of them is absent, broken or slower than speech.
+
+    When a host dies in mid-sentence, the sentence goes on in the same voice from the first clause that was not
+    delivered, once the host is back; a clause on which it dies twice is spoken by the next voice of the language.
+    """
 
     def __init__(self, options: LocalOptions | None = None) -> None:
         self._options = options or LocalOptions()
@@ -169,39 +191,37 @@ class LocalSynthesizer:
             )
         candidates = self._candidates(language, voice)
         chosen, host = await self._first_that_works(candidates)
-        pieces = clauses.clauses(
-            text,
-            language=language,
-            first_words=FIRST_WORDS[chosen.spec.module],
-            next_words=NEXT_WORDS[chosen.spec.module],
-        )
-        spoken = _Progress()
-        fields: Message = {"language": language, "voice": chosen.name, "speed": min(2.0, max(0.5, speed))}
-        while spoken.clauses < len(pieces):
-            before = spoken.clauses
+        limits = {"first_words": FIRST_WORDS[chosen.spec.module], "next_words": NEXT_WORDS[chosen.spec.module]}
+        pieces = clauses.clauses(text, language=language, **limits)
+        said = _Said()
+        while said.clauses < len(pieces):
+            fields: Message = {"language": language, "voice": chosen.name, "speed": min(2.0, max(0.5, speed))}
+            before = said.clauses
             try:
-                async with aclosing(self._speak(host, pieces, fields, spoken)) as chunks:
+                async with aclosing(self._speak(host, pieces, fields, said)) as chunks:
                     async for pcm in chunks:
                         yield pcm
                 return
-            except SpeechHostDied:
-                if spoken.clauses == before and spoken.retried:
-                    raise
-                spoken.retried = spoken.clauses == before
-                log.warning("the voice died at clause %d of %d; going on there", spoken.clauses + 1, len(pieces))
+            except SpeechError as error:
+                again = isinstance(error, SpeechHostDied) and (said.clauses > before or not said.retried)
+                said.retried = said.clauses == before
+                log.warning("the voice %s failed at clause %d of %d", chosen.name, said.clauses + 1, len(pieces))
+                if not again:
+                    candidates = tuple(entry for entry in candidates if entry.spec is not chosen.spec)
+                    chosen, host = await self._first_that_works(candidates, error)
 
     async def aclose(self) -> None:
         await self._hosts.aclose()
 
     async def _speak(
-        self, host: HostProcess, pieces: tuple[str, ...], fields: Message, spoken: _Progress
+        self, host: HostProcess, pieces: tuple[str, ...], fields: Message, said: _Said
     ) -> AsyncGenerator[Pcm, None]:
         """Yield the clauses that were not yet delivered, and count each as it goes out."""
-        rest = {**fields, "clauses": list(pieces[spoken.clauses :])}
+        rest = {**fields, "clauses": list(pieces[said.clauses :])}
         async with aclosing(host.stream("synthesize", rest, timeout_s=self._options.timeout_s)) as chunks:
             async for chunk in chunks:
                 pcm = frames.pcm_array(chunk.get("pcm"))
-                spoken.clauses += 1
+                said.clauses += 1
                 if len(pcm):
                     yield pcm
 
@@ -219,10 +239,14 @@ class LocalSynthesizer:
             raise SpeechError(f"no voice {voice!r} for {language!r}; voices: {', '.join(self.voices(language))}")
         return wanted + tuple(entry for entry in known if entry.spec is not wanted[0].spec)
 
-    async def _first_that_works(self, candidates: tuple[_Voice, ...]) -> tuple[_Voice, HostProcess]:
-        """Return the first voice whose host runs, and faster than speech where a faster one runs too."""
+    async def _first_that_works(
+        self, candidates: tuple[_Voice, ...], fault: SpeechError | None = None
+    ) -> tuple[_Voice, HostProcess]:
+        """Return the first voice whose host runs, and faster than speech where a faster one runs too.
+
+        Raises `fault`, or the first reason met, when none runs.
+        """
         slow: tuple[_Voice, HostProcess] | None = None
-        fault: SpeechError | None = None
         for voice in candidates:
             try:
                 host = await self._hosts.get(voice.spec)
@@ -238,7 +262,9 @@ class LocalSynthesizer:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Said:
+    """How much of a text a listener has. A clause is one chunk, so after a death nothing is said twice."""
+
     clauses: int = 0
     retried: bool = False
 
