@@ -1,0 +1,97 @@
+"""What a voice engine is. One interface for all; a contract test runs over every engine.
+
+The rule that clients rely on: **one frame out for each frame in**, silence included, in order. An engine
+never waits in `feed`: heavy work runs on threads or in processes of its own, and its frames come later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.voice_worker.signals import Signal
+from shared.events import Body, CoachToVoice, Consent, Language, Profile
+from shared.wire import AudioFrame
+
+Packets = tuple[bytes, ...]
+"""Opus packets of one frame, 24 kHz mono."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a session asked for, and where it goes on if somebody else served it before.
+
+    `start_frame` is the number of the first frame to give back; `hugo_turns` and `user_turns` count the turns
+    that were begun before; `greeted` is true if the greeting was spoken.
+    """
+
+    session_id: str
+    engine: str
+    language: Language
+    locale: str = ""
+    voice: str = ""
+    persona: str = ""
+    profile: Profile = "workplace"
+    consent: Consent = field(default_factory=Consent)
+    start_frame: int = 0
+    hugo_turns: int = 0
+    user_turns: int = 0
+
+
+class EngineHost(Protocol):
+    """What an engine session may call, on the event loop."""
+
+    def deliver(self, packets: Packets, n_samples: int, consumed: str) -> None:
+        """Give the next frame back. `consumed` is the id of the last input entry that it rests on."""
+        ...
+
+    def emit(self, body: Body, event_id: str, media_ms: int) -> None:
+        """Publish an event of the session."""
+        ...
+
+    def set_speaking(self, speaking: bool) -> None:
+        """Hugo takes or leaves the floor; turn detection needs to know."""
+        ...
+
+    def fail(self, reason: str) -> None:
+        """The engine cannot go on with this session."""
+        ...
+
+
+class EngineSession(Protocol):
+    """One session in an engine. All calls come on the event loop."""
+
+    def feed(self, frame: AudioFrame, entry_id: str) -> None:
+        """Take in the next frame. Never waits; calls `deliver` for it now or later."""
+        ...
+
+    def on_signal(self, signal: Signal) -> None:
+        """Take in what the listener noticed of the user."""
+        ...
+
+    def on_coach(self, message: CoachToVoice) -> None:
+        """Take in words and hints of the coach."""
+        ...
+
+    async def close(self) -> None:
+        """End the session and free its slot. Nothing is delivered afterwards."""
+        ...
+
+
+class VoiceEngine(Protocol):
+    """An engine with a fixed number of slots."""
+
+    name: str
+    slots: int
+
+    async def start(self) -> None:
+        """Load and warm up. EngineError says what is missing and how to mend it."""
+        ...
+
+    async def open(self, spec: SessionSpec, host: EngineHost) -> EngineSession:
+        """Open a session. EngineError if it cannot be served."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free everything."""
+        ...

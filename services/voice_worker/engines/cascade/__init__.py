@@ -1,0 +1,1 @@
+"""The `cascade` engine: listener -> coach -> humanizer -> text-to-speech, streaming, on CPU."""

@@ -1,0 +1,214 @@
+"""One session in a voice worker: input frames to listener and engine, their frames and events to the broker.
+
+Everything here runs on the event loop and is quick; the listener and the engine keep their work off it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+
+from services.voice_worker.engines.base import EngineSession, Packets, SessionSpec, VoiceEngine
+from services.voice_worker.signals import Signal
+from shared import metrics
+from shared.audio import FRAME_MS
+from shared.broker import Broker
+from shared.broker.reader import Entries
+from shared.errors import Overloaded, WireError
+from shared.events import (
+    Body,
+    CoachToVoice,
+    Consent,
+    ConsentChanged,
+    EngineState,
+    SessionEnded,
+)
+from shared.leases import Lease
+from shared.session_worker import BrokerPublisher, EpochFilter
+from shared.wire import AudioFrame, decode_audio, decode_event
+
+log = logging.getLogger(__name__)
+
+FRAMES = Counter("splitbrain_voice_frames_total", "Frames taken in and given out", ["direction"])
+DEFICIT = Gauge("splitbrain_voice_frame_deficit", "Frames that the slowest session's engine is behind its input")
+DUPLICATES = Counter("splitbrain_voice_duplicate_frames_total", "Input frames that came twice and were taken once")
+
+
+class SessionListener(Protocol):
+    """What hears the user, whatever engine speaks."""
+
+    def feed(self, frame: AudioFrame) -> None:
+        """Take in a frame; never waits."""
+        ...
+
+    def set_hugo_speaking(self, speaking: bool, media_ms: int) -> None:
+        """Hugo takes or leaves the floor."""
+        ...
+
+    def set_consent(self, consent: Consent) -> None:
+        """The user changed what may be inferred."""
+        ...
+
+    async def close(self) -> None:
+        """End; an open turn is closed."""
+        ...
+
+
+Emit = Callable[[Body, str, int], None]
+MakeListener = Callable[[SessionSpec, Emit, Callable[[Signal], None]], SessionListener]
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where the last owner stopped: the input entry it consumed last, the next frame to give out, and the
+    event up to which the past is known ("0" for a session that nobody served before)."""
+
+    consumed: str = "0"
+    next_seq: int = 0
+    events_after: str = "0"
+
+
+class VoiceSession:
+    """Runs from `start` to `close`; `on_over(session, reason)` is called once when it ends by itself."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        lease: Lease,
+        spec: SessionSpec,
+        resume: ResumePoint,
+        on_over: Callable[[VoiceSession, str], None],
+    ) -> None:
+        self.lease = lease
+        self.spec = spec
+        self.last_input_s = broker.clock.monotonic()
+        self._broker = broker
+        self._keys = broker.keys(lease.session_id)
+        self._resume = resume
+        self._on_over = on_over
+        self._publisher = BrokerPublisher(broker, lease.session_id, "voice", lease.epoch)
+        self._filter = EpochFilter()
+        self._engine: EngineSession | None = None
+        self._listener: SessionListener | None = None
+        self._seq_out = resume.next_seq
+        self._seq_in = -1
+        self._samples_in = 0
+        self._samples_out = 0
+        self._over = False
+
+    @property
+    def frames_behind(self) -> float:
+        """Frames that were fed and did not come back yet."""
+        return (self._samples_in - self._samples_out) / 1920
+
+    async def start(self, engine: VoiceEngine, make_listener: MakeListener | None) -> None:
+        """Open the engine and begin to read. EngineError if the engine cannot serve the session."""
+        resumed = self.lease.taken_over
+        self._state("migrating" if resumed else "starting")
+        self._engine = await engine.open(self.spec, self)
+        if make_listener:
+            self._listener = make_listener(self.spec, self.emit, self._on_signal)
+        self._broker.reader.subscribe(self._keys.events, self._resume.events_after, self._on_events)
+        self._broker.reader.subscribe(self._keys.audio_in, self._resume.consumed, self._on_audio)
+        if resumed:
+            self._state("resumed")
+        self._state("ready")
+
+    async def close(self, *, lost: bool = False) -> None:
+        """Stop. `lost`: another worker owns the session now; nothing more is published."""
+        if lost:
+            self._publisher.active = False
+        self._over = True
+        self._broker.reader.unsubscribe(self._keys.audio_in)
+        self._broker.reader.unsubscribe(self._keys.events)
+        if self._listener:
+            await self._listener.close()
+        if self._engine:
+            await self._engine.close()
+
+    # --- what the engine calls
+
+    def deliver(self, packets: Packets, n_samples: int, consumed: str) -> None:
+        if not self._publisher.active:
+            return
+        self._samples_out += n_samples
+        frame = AudioFrame(
+            self._seq_out, n_samples, packets, self._broker.clock.wall_ms(), self.lease.epoch, consumed
+        )
+        self._seq_out += 1
+        FRAMES.labels("out").inc()
+        self._broker.publish_audio(self._keys.audio_out, frame)
+
+    def emit(self, body: Body, event_id: str, media_ms: int) -> None:
+        try:
+            self._publisher.publish(body, event_id=event_id, media_ms=media_ms)
+        except Overloaded as error:
+            log.error("an event could not be published: %s", error)
+
+    def set_speaking(self, speaking: bool) -> None:
+        if self._listener:
+            self._listener.set_hugo_speaking(speaking, self._seq_out * FRAME_MS)
+
+    def fail(self, reason: str) -> None:
+        self._state("failed", reason)
+        self._finish("engine_failed")
+
+    # --- what comes from the broker
+
+    def _on_audio(self, key: str, entries: Entries) -> None:
+        self.last_input_s = self._broker.clock.monotonic()
+        for entry_id, data in entries:
+            try:
+                frame = decode_audio(data)
+            except WireError as error:
+                metrics.BAD_ENTRIES.labels("audio.in").inc()
+                log.warning("an input frame was passed over: %s", error)
+                continue
+            if frame.seq <= self._seq_in:
+                DUPLICATES.inc()
+                continue
+            self._seq_in = frame.seq
+            self._samples_in += frame.n_samples
+            FRAMES.labels("in").inc()
+            if self._listener:
+                self._listener.feed(frame)
+            if self._engine:
+                self._engine.feed(frame, entry_id)
+
+    def _on_events(self, key: str, entries: Entries) -> None:
+        for _, data in entries:
+            try:
+                event = decode_event(data)
+            except WireError as error:
+                metrics.BAD_ENTRIES.labels("events").inc()
+                log.warning("an event was passed over: %s", error)
+                continue
+            if event.source == "voice" or not self._filter.accepts(event):
+                continue
+            match event.body:
+                case CoachToVoice() if self._engine:
+                    self._engine.on_coach(event.body)
+                case ConsentChanged() if self._listener:
+                    self._listener.set_consent(event.body.consent)
+                case SessionEnded():
+                    self._finish(event.body.reason)
+                case _:
+                    pass
+
+    def _on_signal(self, signal: Signal) -> None:
+        if self._engine and not self._over:
+            self._engine.on_signal(signal)
+
+    def _finish(self, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            self._on_over(self, reason)
+
+    def _state(self, state: str, detail: str = "") -> None:
+        body = EngineState(state, self.spec.engine, detail)  # type: ignore[arg-type]
+        media_ms = self._seq_out * FRAME_MS
+        self.emit(body, f"voice:engine_state:{state}:{self.lease.epoch}", media_ms)

@@ -1,0 +1,217 @@
+"""The voice worker: holds leases of its engines' request streams and runs a session for each.
+
+Full is an answer: each engine announces its slots with the heartbeat, and the edge admits no more than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from services.voice_worker.engines.base import SessionSpec, VoiceEngine
+from services.voice_worker.restore import restore_session
+from services.voice_worker.session import DEFICIT, MakeListener, ResumePoint, VoiceSession
+from shared import metrics
+from shared.broker import Broker
+from shared.broker.connection import TRANSIENT
+from shared.errors import EngineError
+from shared.events import EngineState, SessionEnded
+from shared.leases import Lease, LeaseHolder
+from shared.logs import session_id_var
+from shared.session_worker import BrokerPublisher
+from shared.streams import request_stream
+
+log = logging.getLogger(__name__)
+
+OPEN_LIMIT_S = 20.0
+KEEP_ALIVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """Times of the worker. `input_idle_s`: without a frame for so long the client's edge is taken for dead."""
+
+    lease_s: float = 1.5
+    input_idle_s: float = 30.0
+    retention_s: int = 3_600
+    step_s: float = 1.0
+
+
+class VoiceWorker:
+    """Runs until `stopping` is set; then hands its sessions over and returns."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        engines: Sequence[VoiceEngine],
+        make_listener: MakeListener | None,
+        *,
+        consumer: str,
+        limits: WorkerLimits,
+    ) -> None:
+        self._broker = broker
+        self._engines = {request_stream("voice", engine.name): engine for engine in engines}
+        self._make_listener = make_listener
+        self._limits = limits
+        self._sessions: dict[str, VoiceSession] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._holders = {
+            stream: LeaseHolder(
+                broker,
+                stream,
+                consumer=consumer,
+                capacity=engine.slots,
+                lease_s=limits.lease_s,
+                on_grant=self._granted,
+                on_lost=self._lost,
+            )
+            for stream, engine in self._engines.items()
+        }
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Ids of the sessions served now."""
+        return tuple(sorted(session.lease.session_id for session in self._sessions.values()))
+
+    @property
+    def detail(self) -> str:
+        """Engines and slots, for operators."""
+        parts = []
+        for stream, engine in self._engines.items():
+            parts.append(f"{engine.name} {len(self._holders[stream].held)}/{engine.slots}")
+        return ", ".join(parts)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve sessions until `stopping` is set."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            background = [group.create_task(holder.run()) for holder in self._holders.values()]
+            background.append(group.create_task(self._watch()))
+            await stopping.wait()
+            await self._hand_all_over()
+            for task in background:
+                task.cancel()
+        for holder in self._holders.values():
+            await holder.leave()
+
+    # --- leases
+
+    def _granted(self, lease: Lease) -> None:
+        assert self._group is not None
+        task = self._group.create_task(self._open(lease), name=f"open {lease.session_id}")
+        self._opening[lease.entry_id] = task
+        task.add_done_callback(lambda _: self._opening.pop(lease.entry_id, None))
+
+    def _lost(self, lease: Lease) -> None:
+        opening = self._opening.pop(lease.entry_id, None)
+        if opening:
+            opening.cancel()
+        session = self._sessions.pop(lease.entry_id, None)
+        if session and self._group:
+            self._group.create_task(session.close(lost=True))
+        self._count()
+
+    async def _open(self, lease: Lease) -> None:
+        session_id_var.set(lease.session_id)
+        engine = self._engines[lease.stream]
+        try:
+            async with asyncio.timeout(OPEN_LIMIT_S):
+                spec, resume = await self._restore(lease, engine.name)
+                session = VoiceSession(self._broker, lease, spec, resume, self._over)
+                self._sessions[lease.entry_id] = session
+                await session.start(engine, self._make_listener)
+        except (EngineError, TimeoutError) as error:
+            await self._refuse(lease, engine.name, str(error) or f"not open within {OPEN_LIMIT_S:.0f} s")
+        except Exception:
+            log.exception("a session could not be opened")
+            await self._refuse(lease, engine.name, "internal error")
+        self._count()
+
+    async def _restore(self, lease: Lease, engine: str) -> tuple[SessionSpec, ResumePoint]:
+        while True:
+            try:
+                return await restore_session(
+                    self._broker, lease.session_id, engine, taken_over=lease.taken_over
+                )
+            except TRANSIENT:
+                await self._broker.clock.sleep(0.2)
+
+    async def _refuse(self, lease: Lease, engine: str, reason: str) -> None:
+        log.warning("a session is not served: %s", reason)
+        session = self._sessions.pop(lease.entry_id, None)
+        if session:
+            await session.close()
+        publisher = BrokerPublisher(self._broker, lease.session_id, "voice", lease.epoch)
+        publisher.publish(
+            EngineState("failed", engine, reason), event_id=f"voice:engine_state:failed:{lease.epoch}", media_ms=0
+        )
+        await self._finish(lease)
+
+    # --- ends
+
+    def _over(self, session: VoiceSession, reason: str) -> None:
+        assert self._group is not None
+        self._group.create_task(self._end(session, reason), name=f"end {session.lease.session_id}")
+
+    async def _end(self, session: VoiceSession, reason: str) -> None:
+        session_id_var.set(session.lease.session_id)
+        self._sessions.pop(session.lease.entry_id, None)
+        await session.close()
+        await self._finish(session.lease)
+        self._count()
+        log.info("session over: %s", reason)
+
+    async def _finish(self, lease: Lease) -> None:
+        try:
+            await self._holders[lease.stream].finish(lease)
+            await self._broker.expire(lease.session_id, self._limits.retention_s)
+        except TRANSIENT as error:
+            log.warning("Redis did not take a session's end (%s); its lease lapses by itself", type(error).__name__)
+
+    async def _hand_all_over(self) -> None:
+        """Let other workers take all sessions at once; what they said last is written first."""
+        for holder in self._holders.values():
+            holder.set_accepting(False)
+        for session in list(self._sessions.values()):
+            await session.close(lost=True)
+        await self._broker.writer.drain()
+        for holder in self._holders.values():
+            for lease in holder.held:
+                with suppress(*TRANSIENT):
+                    await holder.hand_over(lease)
+        self._sessions.clear()
+
+    # --- watching
+
+    async def _watch(self) -> None:
+        """End sessions whose client's edge has died, and keep the keys of living ones."""
+        since_keep_alive = 0.0
+        while True:
+            await self._broker.clock.sleep(self._limits.step_s)
+            since_keep_alive += self._limits.step_s
+            for session in list(self._sessions.values()):
+                self._check_input(session)
+            DEFICIT.set(max((session.frames_behind for session in self._sessions.values()), default=0.0))
+            if since_keep_alive >= KEEP_ALIVE_S:
+                since_keep_alive = 0.0
+                await self._keep_alive()
+
+    def _check_input(self, session: VoiceSession) -> None:
+        silent_s = self._broker.clock.monotonic() - session.last_input_s
+        if silent_s > self._limits.input_idle_s and self._broker.writer.up:
+            body = SessionEnded("client_lost", f"no audio for {self._limits.input_idle_s:.0f} s")
+            session.emit(body, "voice:session_ended", 0)
+            self._over(session, "client_lost")
+            self._sessions.pop(session.lease.entry_id, None)
+
+    async def _keep_alive(self) -> None:
+        for session_id in self.sessions:
+            with suppress(*TRANSIENT):
+                await self._broker.expire(session_id, max(self._limits.retention_s, int(KEEP_ALIVE_S * 4)))
+
+    def _count(self) -> None:
+        metrics.SESSIONS.set(len(self._sessions))
