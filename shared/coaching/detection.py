@@ -70,3 +70,7 @@ class Detector(Protocol):
     def attitude(self, text: str, language: Language, phase: int | None = None) -> str | None:
         """Return the key of the customer's attitude, or None where the turn shows none."""
         ...
+
+    def is_clear_yes(self, text: str, language: Language) -> bool:
+        """Tell whether a customer agrees without a hedge, a condition or a question."""
+        ...

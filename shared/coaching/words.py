@@ -39,7 +39,7 @@ def sentences(text: str, drop: frozenset[str] = frozenset()) -> tuple[Sentence, 
 
     Text without punctuation is one sentence.
     """
-    folded = _fold_keeping_length(text[:MAX_CHARS])
+    folded = fold_in_place(text[:MAX_CHARS])
     found: list[Sentence] = []
     tokens: list[str] = []
     start = 0
@@ -61,6 +61,6 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(token for token in _TOKEN.findall(fold(text[:MAX_CHARS])) if token[0].isalnum())
 
 
-def _fold_keeping_length(text: str) -> str:
+def fold_in_place(text: str) -> str:
     """Fold character by character, so that positions in the result are positions in `text`."""
     return "".join((fold(char) or " ")[:1] for char in text)
