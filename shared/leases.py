@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from redis.exceptions import ResponseError
 
 from shared import metrics
 from shared.broker import Broker
-from shared.broker.connection import TRANSIENT
+from shared.broker.connection import TRANSIENT, RedisClient, node_of
+from shared.broker.reader import stream_pairs
 from shared.streams import workers_key
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,19 @@ return 1
 """
 
 
+# KEYS: stream, workers. ARGV: worker ttl ms.   Returns {slots of the live workers, sessions admitted}.
+_CAPACITY = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local total = 0
+for _, value in ipairs(redis.call('HVALS', KEYS[2])) do
+  local slots, seen = string.match(value, '^(%d+):(%d+)$')
+  if now - tonumber(seen) < tonumber(ARGV[1]) then total = total + tonumber(slots) end
+end
+return {total, redis.call('XLEN', KEYS[1])}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """The answer to a request: `entry_id` where it was admitted, else why not."""
@@ -151,14 +165,8 @@ class RequestQueue:
 
     async def capacity(self, stream: str) -> tuple[int, int]:
         """Return (slots of the live workers, sessions admitted) of a request stream."""
-        seconds, micros = await self._client.time()
-        now = seconds * 1000 + micros // 1000
-        slots = 0
-        for value in (await self._client.hgetall(workers_key(stream))).values():
-            count, seen = value.decode().split(":")
-            if now - int(seen) < _WORKER_TTL_MS:
-                slots += int(count)
-        return slots, await self._client.xlen(stream)
+        slots, admitted = await self._client.eval(_CAPACITY, 2, stream, workers_key(stream), _WORKER_TTL_MS)
+        return int(slots), int(admitted)
 
 
 class LeaseHolder:
@@ -224,11 +232,7 @@ class LeaseHolder:
     async def hand_over(self, lease: Lease) -> bool:
         """Let another worker take the session at once; False if it is not ours any more."""
         self._forget(lease)
-        return bool(
-            await self._client.eval(
-                _HAND_OVER, 1, lease.stream, GROUP, self._consumer, lease.entry_id, _HAND_OVER_IDLE_MS
-            )
-        )
+        return await self._make_claimable(lease.entry_id)
 
     async def leave(self) -> None:
         """Remove this worker from the role's list of workers and its consumer, if nothing is pending for it."""
@@ -239,6 +243,11 @@ class LeaseHolder:
             )
             if not pending:
                 await self._client.xgroup_delconsumer(self.stream, GROUP, self._consumer)
+
+    async def _make_claimable(self, entry_id: str) -> bool:
+        return bool(
+            await self._client.eval(_HAND_OVER, 1, self.stream, GROUP, self._consumer, entry_id, _HAND_OVER_IDLE_MS)
+        )
 
     async def _take_new(self) -> None:
         client = self._broker.connect_blocking()
@@ -258,15 +267,17 @@ class LeaseHolder:
             with suppress(*TRANSIENT, asyncio.CancelledError):
                 await client.aclose()
 
-    async def _read_new(self, client: Any) -> None:
+    async def _read_new(self, client: RedisClient) -> None:
+        node = await node_of(client, self.stream)
         async with asyncio.timeout(8):
-            answer = await client.xreadgroup(
-                GROUP, self._consumer, {self.stream: ">"}, count=self.free or 1, block=2_000
+            answer = await client.execute_command(
+                *("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", self.free or 1, "BLOCK", 2_000),
+                *("STREAMS", self.stream, ">"),
+                **node,
             )
-        pairs = answer.items() if isinstance(answer, dict) else (answer or [])
-        for _, entries in pairs:
+        for _, entries in stream_pairs(answer):
             for entry_id, fields in entries[0] if entries and isinstance(entries[0], list) else entries:
-                self._grant(entry_id.decode(), 1, fields)
+                await self._grant_or_pass_on(entry_id.decode(), 1, fields)
 
     async def _keep(self) -> None:
         """Heartbeat first, then take over: a worker that froze renews what is still its own."""
@@ -300,10 +311,17 @@ class LeaseHolder:
         claimed = await self._client.eval(_TAKE_OVER, 1, self.stream, GROUP, self._consumer, least_idle_ms, self.free)
         for entry_id, epoch, flat in claimed:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            self._grant(entry_id.decode(), int(epoch), fields)
+            await self._grant_or_pass_on(entry_id.decode(), int(epoch), fields)
+
+    async def _grant_or_pass_on(self, entry_id: str, epoch: int, fields: dict[bytes, bytes]) -> None:
+        """Grant what came in, unless the last slot was filled or the worker began to leave while it was asked for."""
+        if self.free > 0 or entry_id in self._held:
+            self._grant(entry_id, epoch, fields)
+        else:
+            await self._make_claimable(entry_id)
 
     def _grant(self, entry_id: str, epoch: int, fields: dict[bytes, bytes]) -> None:
-        named = {key.decode(): value.decode() for key, value in (fields or {}).items()}
+        named = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in (fields or {}).items()}
         lease = Lease(self.stream, entry_id, epoch, named.pop("sid", ""), named)
         earlier = self._held.pop(entry_id, None)
         if earlier:  # this process froze for longer than the lease and claimed its own entry again
@@ -332,7 +350,7 @@ class LeaseHolder:
                 await ensure_group(self._client, self.stream)
 
 
-async def ensure_group(client: Any, stream: str) -> None:
+async def ensure_group(client: RedisClient, stream: str) -> None:
     """Create the role's consumer group if it is not there; requests that came earlier are served too."""
     try:
         await client.xgroup_create(stream, GROUP, id="0", mkstream=True)

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
@@ -84,11 +84,14 @@ class Presence:
 async def list_processes(broker: Broker) -> list[ProcessInfo]:
     """Return the processes seen in the last seconds, by role and id; entries of dead ones are removed."""
     now_ms = broker.clock.wall_ms()
+    known = {field.name for field in fields(ProcessInfo)}
     found: list[ProcessInfo] = []
     for raw_id, raw in (await broker.client.hgetall(PROCESSES_KEY)).items():
         entry = json.loads(raw)
         if now_ms - entry["seen_ms"] > STALE_MS:
             await broker.client.hdel(PROCESSES_KEY, raw_id)
             continue
-        found.append(ProcessInfo(**{**entry, "sessions": tuple(entry["sessions"])}))
+        # A newer release may say more of itself than this one knows.
+        said = {name: value for name, value in entry.items() if name in known}
+        found.append(ProcessInfo(**{**said, "sessions": tuple(entry["sessions"])}))
     return sorted(found, key=lambda info: (info.role, info.worker_id))

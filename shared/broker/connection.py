@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from shared.errors import BrokerError
 
@@ -17,8 +17,8 @@ RedisClient: TypeAlias = Any
 CALL_TIMEOUT_S = 2.0
 """How long a call that does not block may take."""
 
-TRANSIENT = (RedisError, OSError, TimeoutError)
-"""What a lost or busy Redis raises; callers retry these, and nothing else."""
+TRANSIENT = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""What a lost or busy Redis raises; callers retry these, and nothing else. A Cluster's own errors are no RedisError."""
 
 
 def is_cluster(url: str) -> bool:
@@ -39,8 +39,12 @@ def connect(url: str, *, call_timeout_s: float | None = CALL_TIMEOUT_S) -> Redis
         raise BrokerError(f"cannot use the Redis URL: {error}") from error
 
 
-def node_of(client: RedisClient, key: str) -> dict[str, Any]:
-    """Return the keyword that sends a raw command to the key's node; empty where there is one Redis only."""
+async def node_of(client: RedisClient, key: str) -> dict[str, Any]:
+    """Return the keyword that sends a raw command to the key's node; empty where there is one Redis only.
+
+    Without it a Cluster client asks the server where the keys stand in the command, each time.
+    """
     if isinstance(client, RedisCluster):
+        await client.initialize()  # knows no node before its first call; at once if it does
         return {"target_nodes": client.get_node_from_key(key)}
     return {}

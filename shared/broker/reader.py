@@ -159,10 +159,10 @@ class StreamReader:
                     await client.aclose()
 
     async def _read_once(self, client: RedisClient, chunk: _Chunk) -> None:
+        node = await node_of(client, chunk.wake)
         chunk.changed.clear()
         wake = chunk.wake.encode()
-        keys = [wake, *chunk.positions]
-        ids = [chunk.wake_id, *chunk.positions.values()]
+        asked = dict(chunk.positions)
         chunk.waiting = True
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + 3.0):
@@ -173,22 +173,22 @@ class StreamReader:
                     "BLOCK",
                     BLOCK_MS,
                     "STREAMS",
-                    *keys,
-                    *ids,
-                    **node_of(client, chunk.wake),
+                    wake,
+                    *asked,
+                    chunk.wake_id,
+                    *asked.values(),
+                    **node,
                 )
         finally:
             chunk.waiting = False
-        for raw, entries in _pairs(answer):
+        for raw, entries in stream_pairs(answer):
             if raw == wake:
                 chunk.wake_id = entries[-1][0]
-                continue
-            self._deliver(chunk, raw, entries)
+            elif chunk.positions.get(raw) == asked[raw]:  # else subscribed anew meanwhile, from elsewhere
+                self._deliver(chunk, raw, entries)
 
     def _deliver(self, chunk: _Chunk, raw: bytes, entries: list[Any]) -> None:
-        callback = self._callbacks.get(raw)
-        if callback is None or raw not in chunk.positions:
-            return
+        callback = self._callbacks[raw]
         chunk.positions[raw] = entries[-1][0]
         metrics.BROKER_READS.inc(len(entries))
         batch = [(entry_id.decode(), _data(fields)) for entry_id, fields in entries if fields]
@@ -198,8 +198,8 @@ class StreamReader:
             log.exception("a stream's callback failed; its %d entries were skipped", len(batch))
 
 
-def _pairs(answer: Any) -> list[tuple[bytes, list[Any]]]:
-    """Return (key, entries) pairs; an empty answer means that the wait ran out."""
+def stream_pairs(answer: Any) -> list[tuple[bytes, list[Any]]]:
+    """Return the (key, entries) pairs of an XREAD or XREADGROUP; none if the wait ran out."""
     if not answer:
         return []
     if isinstance(answer, dict):
