@@ -47,7 +47,7 @@ class MediaThread:
         self._thread.start()
 
     def submit(self, job: Job, on_done: Done, on_failed: Failed) -> bool:
-        """Queue `job`; later call `on_done(result)` or `on_failed(error)` on the loop. False: refused, full or closed."""
+        """Queue `job`; later `on_done(result)` or `on_failed(error)` runs on the loop. False: full or closed."""
         if self._closed or self._jobs.qsize() >= self._limit:
             _REFUSED.inc()
             return False

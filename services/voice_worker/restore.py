@@ -31,9 +31,7 @@ async def restore_session(
     return spec_from_history(history, session_id, engine, resume), resume
 
 
-def spec_from_history(
-    history: Sequence[Event], session_id: str, engine: str, resume: ResumePoint
-) -> SessionSpec:
+def spec_from_history(history: Sequence[Event], session_id: str, engine: str, resume: ResumePoint) -> SessionSpec:
     """Return the session's spec from its events so far."""
     started = next((event.body for event in history if isinstance(event.body, SessionStarted)), None)
     if started is None:

@@ -136,9 +136,7 @@ class VoiceSession:
         if not self._publisher.active:
             return
         self._samples_out += n_samples
-        frame = AudioFrame(
-            self._seq_out, n_samples, packets, self._broker.clock.wall_ms(), self.lease.epoch, consumed
-        )
+        frame = AudioFrame(self._seq_out, n_samples, packets, self._broker.clock.wall_ms(), self.lease.epoch, consumed)
         self._seq_out += 1
         FRAMES.labels("out").inc()
         self._broker.publish_audio(self._keys.audio_out, frame)

@@ -18,7 +18,9 @@ _List = Annotated[tuple[str, ...], NoDecode]
 class VoiceSettings(ServiceSettings):
     """What a voice worker can be told."""
 
-    model_config = SettingsConfigDict(env_prefix="SPLITBRAIN_VOICE_", frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SPLITBRAIN_VOICE_", frozen=True, extra="forbid", populate_by_name=True
+    )
 
     engines: _List = Field(ENGINES, description="comma-separated engines that this worker serves: cascade, echo")
     cascade_slots: int = Field(4, ge=1, le=256, description="sessions of the cascade engine at once")
@@ -27,7 +29,8 @@ class VoiceSettings(ServiceSettings):
         "on", description="off: no transcript, turns or prosody; only for load tests with the echo engine"
     )
     provider: Literal["local", "openai"] = Field(
-        "local", description="who recognises and synthesises speech: models on this machine, or an OpenAI-compatible API"
+        "local",
+        description="who recognises and synthesises speech: models on this machine, or an OpenAI-compatible API",
     )
     openai_base_url: str = Field("", description="base URL of the OpenAI-compatible speech API, ending in /v1")
     openai_api_key: str = Field("", repr=False, description="its key")

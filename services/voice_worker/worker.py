@@ -134,9 +134,7 @@ class VoiceWorker:
     async def _restore(self, lease: Lease, engine: str) -> tuple[SessionSpec, ResumePoint]:
         while True:
             try:
-                return await restore_session(
-                    self._broker, lease.session_id, engine, taken_over=lease.taken_over
-                )
+                return await restore_session(self._broker, lease.session_id, engine, taken_over=lease.taken_over)
             except TRANSIENT:
                 await self._broker.clock.sleep(0.2)
 

@@ -1,8 +1,8 @@
 """Recognition in any of Whisper's languages, on CTranslate2.
 
 Whisper hears 30 s at a time, of which a short utterance fills little, and the encoder's cost is what a caller waits
-for. So a partial result is computed on a window that is just longer than the speech; the final one has the whole
-window, a beam, and times of words.
+for. So the window is only as long as the speech needs (docs/models.md has the error rates of each length). A final result
+has a beam and times of words; a partial one has neither.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from services.voice_worker.speech.interfaces import TRANSCRIBE_HZ, Pcm
 from shared.errors import SpeechError
 
 FULL_S: Final = 30.0
-PARTIAL_TAIL_S: Final = 4.0  # with less silence after the speech Whisper says it twice
+TAIL_S: Final = 4.0  # with less silence after the speech Whisper says it twice
+FINAL_MIN_S: Final = 12.0
 PARTIAL_MIN_S: Final = 8.0
 LEAD_S: Final = 0.4  # silence before the speech: better on utterances that begin at once
 BEAM: Final = 5
@@ -47,7 +48,8 @@ class Whisper:
         """Return text, confidence and (not `partial`) words of `pcm`: 16 kHz, [n], at most 29 s."""
         speech_s = len(pcm) / TRANSCRIBE_HZ
         lead_s = 0.0 if partial else LEAD_S
-        window_s = min(FULL_S, max(PARTIAL_MIN_S, speech_s + PARTIAL_TAIL_S)) if partial else FULL_S
+        shortest_s = PARTIAL_MIN_S if partial else FINAL_MIN_S
+        window_s = min(FULL_S, max(shortest_s, lead_s + speech_s + TAIL_S))
         window = np.zeros(int(window_s * TRANSCRIBE_HZ), np.float32)
         first = int(lead_s * TRANSCRIBE_HZ)
         window[first : first + len(pcm)] = pcm[: len(window) - first]

@@ -1,4 +1,4 @@
-"""Which words are a backchannel: "hm, I listen", not "I want the floor". Pure data and one test."""
+"""Which words are a backchannel: "hm, I listen", not "I want the floor". Pure data and two tests of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from shared.events import Language
 
 MAX_WORDS: Final = 3
 
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Acknowledgements, and the spellings that recognisers give them.
 _WORDS: Final[dict[Language, frozenset[str]]] = {
-    "nl": frozenset(
-        "ja jaja hm hmm mm mhm uhuh uhu aha ah oh oké oke ok okay precies juist klopt inderdaad exact".split()
-    ),
-    "en": frozenset(
-        "yeah yep yes mm mhm hm hmm mm-hm mm-hmm uh-huh uhhuh aha ah oh right okay ok sure exactly".split()
-    ),
+    "nl": _set("ja jaja hm hmm mm mmm mhm oké oke ok okay precies juist klopt inderdaad ah"),
+    "en": _set("yeah yep mm mmm hm hmm mhm mm-hm mm-hmm mhmm uh-huh uh huh right okay ok sure exactly"),
 }
 _TOKEN = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|\d+")
 

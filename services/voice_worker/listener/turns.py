@@ -97,7 +97,7 @@ class _Utterance:
     interrupt: bool = False
     pause: int | None = None
     hint: float | None = None
-    acknowledged_pause: bool = False
+    acknowledged: bool = False
 
 
 class TurnMachine:
@@ -121,14 +121,9 @@ class TurnMachine:
         return self._utterance is not None and self._utterance.pause is None
 
     @property
-    def undecided(self) -> bool:
-        """Whether there is an utterance that may still turn out to be a backchannel."""
-        return self._utterance is not None and self._utterance.turn is None
-
-    @property
-    def utterance(self) -> int | None:
-        """Number of the utterance that is open, if any."""
-        return None if self._utterance is None else self._utterance.number
+    def onset(self) -> bool:
+        """Whether something began that may become speech."""
+        return self._onset is not None
 
     def on_window(self, start_ms: int, probability: float) -> list[Decision]:
         """Take the next 32 ms window; windows must come in order."""
@@ -241,16 +236,18 @@ class TurnMachine:
         third = ThirdSpeechFrame(u.number, self._now_ms)
         if u.turn is None:
             return [third]
+        u.interrupt = True
         return [third, InterruptionConfirmed(u.number, u.turn, self._now_ms)]
 
     def _silence(self, u: _Utterance) -> list[Decision]:
         decisions: list[Decision] = []
         if u.pause is None and self._now_ms - u.end_ms >= self._settings.short_pause_ms:
-            u.pause, u.acknowledged_pause = self._next_pause, False
+            u.pause, u.acknowledged = self._next_pause, False
             self._next_pause += 1
             decisions.append(ShortPause(u.number, u.pause, u.end_ms))
-        decisions += self._while_silent(u)
-        return decisions if self._utterance is not u else decisions + self._cut_if_long(u)
+        if u.turn is not None and self._now_ms - u.start_ms >= self._settings.max_turn_ms:
+            return decisions + self._complete(u)
+        return decisions + self._while_silent(u)
 
     def _while_silent(self, u: _Utterance) -> list[Decision]:
         """End the utterance if it has been silent for long enough."""
@@ -265,7 +262,7 @@ class TurnMachine:
 
     def _acknowledge(self, u: _Utterance, silent_ms: int) -> list[Decision]:
         settings = self._settings
-        if u.acknowledged_pause or self._hugo.speaking or silent_ms > settings.acknowledge_until_ms:
+        if u.acknowledged or self._hugo.speaking or silent_ms > settings.acknowledge_until_ms:
             return []
         if u.end_ms - u.start_ms < settings.acknowledge_after_ms:
             return []
@@ -276,16 +273,16 @@ class TurnMachine:
         known = u.hint is not None or silent_ms * 2 >= settings.short_pause_ms + settings.acknowledge_until_ms
         if not known or (u.hint is not None and u.hint >= settings.complete_above):
             return []
-        u.acknowledged_pause = True
+        u.acknowledged = True
         self._acknowledged_ms = self._now_ms
         return [AcknowledgementFits(self._now_ms)]
 
     def _confirm(self, u: _Utterance) -> list[Decision]:
         u.turn = self._next_turn
         self._next_turn += 1
-        u.interrupt = u.paused_voice
+        u.interrupt = u.paused_voice or self._hugo.speaking
         opened = TurnOpened(u.number, u.turn, u.start_ms, u.interrupt)
-        if not u.paused_voice:
+        if not u.interrupt:
             return [opened]
         return [InterruptionConfirmed(u.number, u.turn, self._now_ms), opened]
 
@@ -302,17 +299,11 @@ class TurnMachine:
         return [TurnComplete(u.number, u.turn, u.start_ms, u.end_ms, u.interrupt)]
 
     def _cut_if_long(self, u: _Utterance) -> list[Decision]:
-        """Cut a turn at the longest length; the rest of the speech is the next turn."""
+        """Cut a turn at the longest length; if the user talks on, that is the next turn."""
         if u.turn is None or self._now_ms - u.start_ms < self._settings.max_turn_ms:
             return []
-        cut = TurnComplete(u.number, u.turn, u.start_ms, u.end_ms, u.interrupt, continued=True)
-        rest = _Utterance(self._take_utterance(), self._now_ms, self._now_ms, 0, may_be_backchannel=False)
-        rest.paused_voice = u.paused_voice
-        self._utterance = rest
-        started = SpeechStarted(rest.number, rest.start_ms, self._hugo.speaking)
-        rest.turn = self._next_turn
-        self._next_turn += 1
-        return [cut, started, TurnOpened(rest.number, rest.turn, rest.start_ms, interrupt=False)]
+        self._utterance = None
+        return [TurnComplete(u.number, u.turn, u.start_ms, u.end_ms, u.interrupt, continued=True)]
 
     def _take_utterance(self) -> int:
         number = self._next_utterance
