@@ -1,0 +1,62 @@
+"""Clocks: the manual one wakes sleepers in order, at their time, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.clock import Clock, ManualClock, SystemClock
+
+
+async def test_sleepers_wake_in_the_order_of_their_time() -> None:
+    clock = ManualClock(start_s=10.0, wall_ms=1_000)
+    woke: list[tuple[str, float]] = []
+
+    async def sleeper(name: str, delay_s: float) -> None:
+        await clock.sleep(delay_s)
+        woke.append((name, clock.monotonic()))
+
+    tasks = [asyncio.create_task(sleeper(name, s)) for name, s in (("c", 3), ("a", 1), ("b", 2), ("b2", 2))]
+    await clock.advance(0)
+    await clock.advance(0.999)
+    assert woke == []
+    await clock.advance(1.001)
+    assert woke == [("a", 11.0), ("b", 12.0), ("b2", 12.0)]
+    await clock.advance(5)
+    assert woke[-1] == ("c", 13.0)
+    assert (clock.monotonic(), clock.wall_ms()) == (17.0, 8_000)
+    await asyncio.gather(*tasks)
+
+
+async def test_one_that_sleeps_again_wakes_again_in_the_same_advance() -> None:
+    clock = ManualClock(start_s=0)
+    beats: list[float] = []
+
+    async def heart() -> None:
+        while True:
+            await clock.sleep(0.25)
+            beats.append(clock.monotonic())
+
+    task = asyncio.create_task(heart())
+    await clock.advance(0)
+    await clock.advance(1)
+    assert beats == [0.25, 0.5, 0.75, 1.0]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_cancelled_sleeper_is_passed_over() -> None:
+    clock = ManualClock()
+    task = asyncio.create_task(clock.sleep(1))
+    await clock.advance(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await clock.advance(2)
+    assert task.cancelled()
+
+
+async def test_the_machines_clock_never_goes_back() -> None:
+    clock: Clock = SystemClock()
+    times = [clock.monotonic() for _ in range(1_000)]
+    assert times == sorted(times)
+    assert clock.wall_ms() > 1_700_000_000_000
+    await clock.sleep(0)
