@@ -24,6 +24,9 @@ _ENGINE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 PROCESSES_KEY = "sb:processes"
 """Hash: worker id -> JSON of what it says of itself (`splitbrain ps` reads it)."""
 
+EDGE_SESSIONS_KEY = "sb:edge.sessions"
+"""Sorted set: session id by the time at which any edge ends it unless its client's edge renews it."""
+
 
 def new_session_id(wall_ms: int) -> str:
     """Return a ULID-like id: 10 characters of time, then 16 (80 bits) that nobody can guess."""

@@ -42,11 +42,11 @@ class FrameAssembler:
     80 ms times the number of frames whatever the packets' length.
     """
 
-    def __init__(self, pace: PaceGuard) -> None:
+    def __init__(self, pace: PaceGuard, first_seq: int = 0) -> None:
         self.dropped = 0
         self.bad_packets = 0
         self._pace = pace
-        self._seq = 0
+        self._seq = first_seq
         self._packets: list[bytes] = []
         self._n_samples = 0
         self._missing = FRAME_SAMPLES

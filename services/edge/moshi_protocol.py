@@ -9,9 +9,9 @@ import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from services.edge.framing import FrameAssembler, PaceGuard
@@ -82,12 +82,13 @@ class Close:
     ended: str = "limit"
 
 
-class ConsentPatch(BaseModel):
-    """The switches to change; those left out stay as they are."""
+class ConsentCommand(BaseModel):
+    """Metadata from the client: `{"type": "consent", "storeAudio": true}`. Switches left out stay as they are."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
+    type: Literal["consent"]
     store_audio: StrictBool | None = None
     store_transcript: StrictBool | None = None
     emotion: StrictBool | None = None
@@ -101,15 +102,18 @@ class ConsentPatch(BaseModel):
         )
 
 
-class ConsentCommand(BaseModel):
-    """Metadata from the client: `{"kind": "consent", "consent": {"storeAudio": true}}`."""
+class EndCommand(BaseModel):
+    """Metadata from the client: `{"type": "end"}`. The conversation is over; the scorecard may still come."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["consent"]
-    consent: ConsentPatch
+    type: Literal["end"]
 
 
-Decision = AudioFrame | Control | ConsentCommand | Notice | ErrorText | Close
+_COMMANDS: TypeAdapter[ConsentCommand | EndCommand] = TypeAdapter(
+    Annotated[ConsentCommand | EndCommand, Field(discriminator="type")]
+)
+
+Decision = AudioFrame | Control | ConsentCommand | EndCommand | Notice | ErrorText | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,12 @@ class MoshiInput:
     Counters, for metrics: `unknown_kinds`, `bad_messages`, `dropped_frames`.
     """
 
-    def __init__(self, bounds: InputBounds) -> None:
+    def __init__(self, bounds: InputBounds, first_seq: int = 0) -> None:
         self.unknown_kinds = 0
         self.bad_messages = 0
         self._bounds = bounds
         self._demuxer = OggOpusDemuxer()
-        self._frames = FrameAssembler(PaceGuard(bounds.input_burst_s))
+        self._frames = FrameAssembler(PaceGuard(bounds.input_burst_s), first_seq)
         self._told_unknown = False
         self._told_text = False
         self._told_errors: set[str] = set()
@@ -204,7 +208,7 @@ class MoshiInput:
         if len(data) > _MAX_COMMAND_BYTES:
             return self._bad_command(f"metadata has at most {_MAX_COMMAND_BYTES} bytes")
         try:
-            return ConsentCommand.model_validate_json(data[1:])
+            return _COMMANDS.validate_json(data[1:])
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"]) or "JSON"
@@ -293,18 +297,28 @@ class MoshiOutput:
 
     def accept_event(self, event: Event) -> list[bytes | Close]:
         """Return what an event sends: handshake, text, metadata, error, close. Old and repeated ones send nothing."""
+        if not self._is_new(event):
+            return []
+        out: list[bytes | Close] = [metadata(event)] if self.wants_events else []
+        return out + self._stock_part(event)
+
+    def prime(self, event: Event) -> None:
+        """Take note of an event that an earlier connection of this session has given the client."""
+        if self._is_new(event) and isinstance(event.body, EngineState):
+            self._engine_state(event.body)
+
+    def _is_new(self, event: Event) -> bool:
         if event.epoch < self._event_epochs.get(event.source, 0):
             self.stale += 1
-            return []
+            return False
         self._event_epochs[event.source] = event.epoch
         if event.id in self._seen:
             self.repeated += 1
-            return []
+            return False
         self._seen[event.id] = None
         if len(self._seen) > _REMEMBERED_EVENTS:
             self._seen.popitem(last=False)
-        out: list[bytes | Close] = [metadata(event)] if self.wants_events else []
-        return out + self._stock_part(event)
+        return True
 
     def _stock_part(self, event: Event) -> list[bytes | Close]:
         """What every client gets, with or without `events=1`."""
@@ -315,7 +329,9 @@ class MoshiOutput:
             return self._engine_state(body)
         if isinstance(body, Notice) and body.level != "info" and not self.wants_events:
             return [error_text(body.message)]
-        if isinstance(body, SessionEnded) and event.source != "edge":
+        if isinstance(body, SessionEnded) and body.reason == "client_closed":
+            return [Close(CloseCode.NORMAL, "goodbye", body.reason)]
+        if isinstance(body, SessionEnded):
             code = {"engine_failed": CloseCode.INTERNAL, "drained": CloseCode.RESTART}.get(body.reason)
             text = body.detail or f"the session is over: {body.reason}"
             return [error_text(text), Close(code or CloseCode.NORMAL, text, body.reason)]
@@ -333,6 +349,12 @@ class MoshiOutput:
 def metadata(event: Event) -> bytes:
     """Return a kind 4 message: the event as JSON, camelCase."""
     return b"\x04" + json.dumps(event_to_json(event), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def session_metadata(session_id: str, resume_token: str, resume_s: float) -> bytes:
+    """Return the kind 4 message that names the session and says how to come back to it."""
+    value = {"kind": "session", "sessionId": session_id, "resumeToken": resume_token, "resumeSeconds": resume_s}
+    return b"\x04" + json.dumps(value, separators=(",", ":")).encode()
 
 
 def text_piece(text: str) -> bytes:

@@ -1,0 +1,285 @@
+"""The door to what Redis knows of a session beside its streams: its state hash, its requests, who holds its socket.
+
+All edges share one sorted set of sessions with a deadline. The edge that holds a client's socket renews it;
+where a deadline passes, because the client did not come back or its edge died, any edge ends the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+from services.edge.auth import Identity
+from shared.broker import Broker
+from shared.broker.broker import EVENTS_MAXLEN
+from shared.broker.connection import TRANSIENT
+from shared.broker.writer import FIELD
+from shared.errors import AuthError, BadInput, WireError
+from shared.events import Consent, Event, SessionEnded, SessionStarted
+from shared.leases import Admission, RequestQueue
+from shared.streams import EDGE_SESSIONS_KEY, request_stream
+from shared.wire import decode_audio, encode_event
+
+log = logging.getLogger(__name__)
+
+SOCKET_LEASE_MS = 15_000
+"""A session whose edge does not renew it for so long is taken for lost."""
+
+RENEW_EVERY = 5
+"""Ticks of one second."""
+
+_REAP_BATCH = 64
+
+# KEYS: the sorted set. ARGV: milliseconds to live, session id, ...
+_RENEW = """
+local t = redis.call('TIME')
+local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[1]
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', deadline), ARGV[i]) end
+return #ARGV - 1
+"""
+
+# KEYS: the sorted set. ARGV: how many. Each overdue session is given to one caller only.
+_REAP = """
+local t = redis.call('TIME')
+local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+for _, sid in ipairs(due) do redis.call('ZREM', KEYS[1], sid) end
+return due
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as its state hash has it. `attach` counts the sockets that it had: the edge's epoch."""
+
+    session_id: str
+    user: str
+    started: SessionStarted
+    seed: int | None
+    started_ms: int
+    attach: int = 1
+    resume_hash: str = ""
+    voice_entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the streams of a session are: last ids, and the next frame from the client."""
+
+    next_seq: int = 0
+    events_after: str = "0"
+    audio_out_after: str = "0"
+
+
+def new_resume_secret() -> str:
+    """Return 256 random bits for a resume token; only their SHA-256 is stored."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_secret(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class SessionRecords:
+    """Reads and writes session records. Raises what Redis raises."""
+
+    def __init__(self, broker: Broker, retention_s: int, max_session_s: float) -> None:
+        self._broker = broker
+        self._client = broker.client
+        self._queue = RequestQueue(broker)
+        self._retention_s = retention_s
+        self._live_ttl_s = int(max_session_s) + retention_s + 3600
+
+    async def create(self, record: SessionRecord, first: Event) -> Admission:
+        """Write state and first event, then ask the voice engine for a place; leave nothing behind if refused.
+
+        The event is there before any worker can take the request.
+        """
+        keys = self._broker.keys(record.session_id)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hset(keys.state, mapping=_to_hash(record))
+        pipe.expire(keys.state, self._live_ttl_s)
+        pipe.execute_command("XADD", keys.events, "MAXLEN", "~", EVENTS_MAXLEN, "*", FIELD, encode_event(first))
+        pipe.expire(keys.events, self._live_ttl_s)
+        await pipe.execute()
+        await self.renew([record.session_id], SOCKET_LEASE_MS)
+        stream = request_stream("voice", record.started.engine)
+        fields = {"engine": record.started.engine, "language": record.started.language}
+        answer = await self._queue.admit(stream, record.session_id, fields, by_slots=True)
+        if answer.outcome == "admitted":
+            await self._client.hset(keys.state, "voice_entry", answer.entry_id)
+        else:
+            await self._client.delete(*keys.all())
+            await self._client.zrem(EDGE_SESSIONS_KEY, record.session_id)
+        return answer
+
+    async def ask(self, role: Literal["coach", "evaluator"], session_id: str) -> bool:
+        """Put the session on a role's request stream; false if that is full."""
+        answer = await self._queue.admit(request_stream(role), session_id, {}, by_slots=False)
+        return answer.outcome == "admitted"
+
+    async def withdraw_voice(self, record: SessionRecord) -> None:
+        """Take the voice request back that no worker has taken up."""
+        if record.voice_entry:
+            await self._queue.withdraw(request_stream("voice", record.started.engine), record.voice_entry)
+
+    async def attach(self, session_id: str, secret: str, identity: Identity) -> SessionRecord:
+        """Take over the client's end of a session. Raises AuthError; BadInput where it is over or unknown.
+
+        The token stays the same: a client whose new socket breaks before it hears anything can use it again.
+        """
+        keys = self._broker.keys(session_id)
+        raw = await self._client.hgetall(keys.state)
+        if not raw or raw.get(b"status") == b"ended":
+            raise BadInput("session_over", "the conversation is over: start a new one without 'resume'")
+        record = _from_hash(session_id, raw)
+        if not hmac.compare_digest(record.resume_hash, hash_secret(secret)) or record.user != identity.user:
+            raise AuthError("bad_resume", "the resume token is not one of this conversation and this user")
+        attach = int(await self._client.hincrby(keys.state, "attach", 1))
+        await self._client.hset(keys.state, "status", "live")
+        await self.renew([session_id], SOCKET_LEASE_MS)
+        return replace(record, attach=attach)
+
+    async def position(self, session_id: str) -> Position:
+        """Return the ends of the session's audio streams; `events_after` stays "0"."""
+        keys = self._broker.keys(session_id)
+        newest_in = await self._client.xrevrange(keys.audio_in, count=1)
+        newest_out = await self._client.xrevrange(keys.audio_out, count=1)
+        next_seq = 0
+        if newest_in:
+            with suppress(WireError):
+                next_seq = decode_audio(newest_in[0][1][FIELD]).seq + 1
+        return Position(next_seq, "0", newest_out[0][0].decode() if newest_out else "0")
+
+    async def set_consent(self, session_id: str, consent: Consent) -> None:
+        """Write the switches as they are now."""
+        await self._client.hset(self._broker.keys(session_id).state, mapping=_consent_fields(consent))
+
+    async def renew(self, session_ids: list[str], lease_ms: int) -> None:
+        """Move the deadline of these sessions."""
+        if session_ids:
+            await self._client.eval(_RENEW, 1, EDGE_SESSIONS_KEY, lease_ms, *session_ids)
+
+    async def extend(self, session_ids: list[str]) -> None:
+        """Keep every key of these live sessions for another while, the audio streams too."""
+        for session_id in session_ids:
+            await self._broker.expire(session_id, self._live_ttl_s)
+
+    async def detach(self, record: SessionRecord, resume_s: float) -> None:
+        """The client is gone and may come back within `resume_s`, here or at another edge."""
+        keys = self._broker.keys(record.session_id)
+        attach = await self._client.hget(keys.state, "attach")
+        if attach is None or int(attach) != record.attach:
+            return  # it came back already
+        await self._client.hset(keys.state, "status", "detached")
+        await self.renew([record.session_id], int(resume_s * 1000))
+
+    async def close(self, session_id: str, reason: str) -> None:
+        """Write that the session is over, and let its keys go after the retention time."""
+        keys = self._broker.keys(session_id)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hset(keys.state, mapping={"status": "ended", "reason": reason})
+        pipe.zrem(EDGE_SESSIONS_KEY, session_id)
+        await pipe.execute(raise_on_error=False)
+        await self._broker.expire(session_id, self._retention_s)
+
+    async def reap(self) -> list[str]:
+        """End sessions whose deadline passed; returns their ids."""
+        overdue = [raw.decode() for raw in await self._client.eval(_REAP, 1, EDGE_SESSIONS_KEY, _REAP_BATCH)]
+        for session_id in overdue:
+            try:
+                await self._end_lost(session_id)
+            except TRANSIENT:  # it stays overdue for the next round
+                with suppress(*TRANSIENT):
+                    await self.renew([session_id], 0)
+        return overdue
+
+    async def _end_lost(self, session_id: str) -> None:
+        keys = self._broker.keys(session_id)
+        raw = await self._client.hgetall(keys.state)
+        if not raw or raw.get(b"status") == b"ended":
+            return
+        record = _from_hash(session_id, raw)
+        newest = await self._client.xrevrange(keys.audio_in, count=1)
+        media_ms = 0
+        if newest:
+            with suppress(WireError):
+                media_ms = (decode_audio(newest[0][1][FIELD]).seq + 1) * 80
+        event = Event(
+            "edge:session_ended",
+            session_id,
+            "edge",
+            record.attach,
+            media_ms,
+            self._broker.clock.wall_ms(),
+            SessionEnded("client_lost"),
+        )
+        await self._client.execute_command(
+            "XADD", keys.events, "MAXLEN", "~", EVENTS_MAXLEN, "*", FIELD, encode_event(event)
+        )
+        await self.close(session_id, "client_lost")
+        log.info("session %s ended: its client did not come back", session_id[-6:])
+
+    async def capacities(self, engines: list[str]) -> dict[str, tuple[int, int]]:
+        """Return (slots, admitted) of each engine."""
+        return {name: await self._queue.capacity(request_stream("voice", name)) for name in engines}
+
+
+def _consent_fields(consent: Consent) -> dict[str, str]:
+    return {
+        "consent_store_audio": str(int(consent.store_audio)),
+        "consent_store_transcript": str(int(consent.store_transcript)),
+        "consent_emotion": str(int(consent.emotion)),
+    }
+
+
+def _to_hash(record: SessionRecord) -> dict[str, str]:
+    started = record.started
+    return {
+        "status": "live",
+        "user": record.user,
+        "engine": started.engine,
+        "language": started.language,
+        "locale": started.locale,
+        "voice": started.voice,
+        "persona": started.persona,
+        "profile": started.profile,
+        "seed": "" if record.seed is None else str(record.seed),
+        "started_ms": str(record.started_ms),
+        "attach": str(record.attach),
+        "resume": record.resume_hash,
+        **_consent_fields(started.consent),
+    }
+
+
+def _from_hash(session_id: str, raw: dict[bytes, bytes]) -> SessionRecord:
+    fields = {key.decode(): value.decode() for key, value in raw.items()}
+    seed = fields.get("seed", "")
+    started = SessionStarted(
+        engine=fields.get("engine", ""),
+        language=cast(Any, fields.get("language", "nl")),
+        locale=fields.get("locale", ""),
+        voice=fields.get("voice", ""),
+        persona=fields.get("persona", ""),
+        profile=cast(Any, fields.get("profile", "workplace")),
+        consent=Consent(
+            store_audio=fields.get("consent_store_audio") == "1",
+            store_transcript=fields.get("consent_store_transcript") == "1",
+            emotion=fields.get("consent_emotion") == "1",
+        ),
+    )
+    return SessionRecord(
+        session_id,
+        fields.get("user", ""),
+        started,
+        int(seed) if seed else None,
+        int(fields.get("started_ms", "0")),
+        int(fields.get("attach", "1")),
+        fields.get("resume", ""),
+        fields.get("voice_entry", ""),
+    )

@@ -1,0 +1,325 @@
+"""One client's end of one session: socket to streams and back. Decides nothing that the pure modules decide."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from services.edge import metrics
+from services.edge.client_socket import ClientSocket
+from services.edge.limits import MessageLimits, life_over
+from services.edge.moshi_protocol import (
+    PING,
+    Close,
+    CloseCode,
+    ConsentCommand,
+    Control,
+    EndCommand,
+    ErrorText,
+    MoshiInput,
+    MoshiOutput,
+    error_text,
+)
+from services.edge.records import Position, SessionRecord, SessionRecords
+from services.edge.settings import EdgeSettings
+from shared.broker import Broker
+from shared.broker.connection import TRANSIENT
+from shared.broker.reader import Entries
+from shared.errors import Overloaded, WireError
+from shared.events import Body, ConsentChanged, Event, Notice, ScorecardReady, SessionEnded
+from shared.metrics import BAD_ENTRIES
+from shared.wire import AudioFrame, decode_audio, decode_event
+
+log = logging.getLogger(__name__)
+
+PING_AFTER_TICKS = 5
+"""The Moshi web client gives up after 10 s of silence."""
+
+FAREWELL_S = 10.0
+"""How long the socket stays open for the scorecard after the client said `end`."""
+
+_COMES_BACK = ("client_lost", "drained")
+_CLIENT_CLOSED = (1000, 1001, 1005)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a session works with; one per process."""
+
+    settings: EdgeSettings
+    broker: Broker
+    records: SessionRecords
+
+
+class EdgeSession:
+    """Runs from the upgrade to the last word. `run` returns when the socket is closed and all is told."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        record: SessionRecord,
+        position: Position,
+        ws: web.WebSocketResponse,
+        client: ClientSocket,
+        output: MoshiOutput,
+    ) -> None:
+        self.record = record
+        self.keys = doors.broker.keys(record.session_id)
+        self.input_shed = 0
+        self.closed = asyncio.Event()
+        self._doors = doors
+        self._clock = doors.broker.clock
+        self._position = position
+        self._ws = ws
+        self._client = client
+        self._output = output
+        self._input = MoshiInput(doors.settings.input_bounds(), position.next_seq)
+        self._limits = MessageLimits(doors.settings.rate_bounds(), self._clock.monotonic())
+        self._consent = record.started.consent
+        self._started_s = self._heard_s = self._clock.monotonic()
+        self._n_heard = self._heard_seen = self._sent_seen = self._quiet_ticks = 0
+        self._shed_told = self._late_told = self._n_published = 0
+        self._voice_seen = self._is_over = False
+        self._farewell_s: float | None = None
+        self._closing: Close | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._acts: dict[type, Callable[[Any], None]] = {
+            Notice: self.notice,
+            ErrorText: self._say_error,
+            Close: self._refuse,
+            Control: self._control,
+            ConsentCommand: self._change_consent,
+            EndCommand: self._end_by_client,
+        }
+
+    @property
+    def media_ms(self) -> int:
+        """Media time of the client's audio so far."""
+        return self._input.media_ms
+
+    async def run(self) -> str:
+        """Serve the client until its socket is closed, and return why it was."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            sender = group.create_task(self._client.run())
+            reader = self._doors.broker.reader
+            reader.subscribe(self.keys.events, self._position.events_after, self._on_events)
+            reader.subscribe(self.keys.audio_out, self._position.audio_out_after, self._on_audio)
+            try:
+                await self._read()
+            finally:
+                reader.unsubscribe(self.keys.events)
+                reader.unsubscribe(self.keys.audio_out)
+                sender.cancel()
+        return await self._conclude()
+
+    # Client -> streams
+
+    async def _read(self) -> None:
+        clock, receive, publish = self._clock, self._input.receive, self._doors.broker.publish_audio
+        audio_in, frames_in = self.keys.audio_in, metrics.FRAMES_IN
+        async for message in self._ws:
+            self._n_heard += 1
+            now_s = clock.monotonic()
+            if message.type is WSMsgType.BINARY:
+                decisions = receive(message.data, now_s, clock.wall_ms())
+            elif message.type is WSMsgType.TEXT:
+                decisions = self._input.receive_text()
+            else:
+                return  # aiohttp has closed the socket: a protocol error, or a message beyond its limit
+            for decision in decisions:
+                if type(decision) is not AudioFrame:
+                    self._acts[type(decision)](decision)
+                elif not self._is_over:
+                    publish(audio_in, decision)
+                    frames_in.inc()
+            delay_s = self._limits.delay_s(len(message.data), now_s)
+            if delay_s:
+                await clock.sleep(delay_s)
+
+    def _say_error(self, decision: ErrorText) -> None:
+        metrics.BAD_MESSAGES.labels("refused").inc()
+        self._send(error_text(decision.text))
+
+    def _control(self, decision: Control) -> None:
+        metrics.BAD_MESSAGES.labels("control").inc()
+
+    def _refuse(self, close: Close) -> None:
+        self._send(error_text(close.reason))
+        self.request_close(close)
+
+    def _change_consent(self, command: ConsentCommand) -> None:
+        consent = command.over(self._consent)
+        if consent.emotion and self._doors.settings.emotion_locked:
+            consent = ConsentCommand(type="consent", emotion=False).over(consent)
+            self.notice(Notice("emotion_locked", "warning", "this deployment may not infer emotion from a voice"))
+        if consent != self._consent:
+            self._consent = consent
+            self._publish(ConsentChanged(consent), "consent")
+            self._spawn(self._doors.records.set_consent(self.record.session_id, consent))
+
+    def _end_by_client(self, command: EndCommand) -> None:
+        if not self._is_over:
+            self._end("client_closed")
+            self._farewell_s = self._clock.monotonic() + FAREWELL_S
+
+    # Streams -> client
+
+    def _on_audio(self, key: str, entries: Entries) -> None:
+        accept, send = self._output.accept_audio, self._client.send_audio
+        for _, data in entries:
+            try:
+                frame = accept(decode_audio(data))
+            except WireError:
+                BAD_ENTRIES.labels("audio.out").inc()
+                continue
+            if frame is not None:
+                send(frame)
+
+    def _on_events(self, key: str, entries: Entries) -> None:
+        for _, data in entries:
+            try:
+                event = decode_event(data)
+            except WireError:
+                BAD_ENTRIES.labels("events").inc()
+                continue
+            self.deliver(event)
+
+    def deliver(self, event: Event) -> None:
+        """Give the client what it should know of an event."""
+        if event.source == "edge" and event.epoch > self.record.attach:
+            self.request_close(Close(CloseCode.NORMAL, "the conversation goes on over a newer connection", "moved"))
+            return
+        self._voice_seen = self._voice_seen or event.source == "voice"
+        was_ready = self._output.is_ready
+        for out in self._output.accept_event(event):
+            if isinstance(out, bytes):
+                self._send(out)
+            elif not self._is_over:
+                self._is_over = True  # said by another role: nothing is left to publish
+                self.request_close(out)
+        if self._output.is_ready and not was_ready:
+            metrics.START.observe(self._clock.monotonic() - self._started_s)
+            for frame in self._output.take_early():
+                self._client.send_audio(frame)
+        if self._farewell_s is not None and isinstance(event.body, ScorecardReady):
+            self.request_close(Close(CloseCode.NORMAL, "goodbye", "client_closed"))
+
+    def _send(self, message: bytes) -> None:
+        if not self._client.send(message):
+            self.request_close(Close(CloseCode.TRY_AGAIN, "you read too slowly: try again", "limit"))
+
+    def notice(self, notice: Notice) -> None:
+        """Tell the client and the stream. The client is told at once, even while Redis is away."""
+        self._publish(notice, f"notice:{notice.code}")
+
+    def _publish(self, body: Body, name: str) -> None:
+        self._n_published += 1
+        event = self._event(body, f"edge:{name}:{self.record.attach}.{self._n_published}")
+        with suppress(Overloaded):  # counted by the writer; the client gets it all the same
+            self._doors.broker.publish_event(self.keys, event)
+        self.deliver(event)
+
+    def _event(self, body: Body, event_id: str) -> Event:
+        return Event(
+            event_id,
+            self.record.session_id,
+            "edge",
+            self.record.attach,
+            self.media_ms,
+            self._clock.wall_ms(),
+            body,
+        )
+
+    # Life
+
+    def tick(self, now_s: float) -> None:
+        """Once a second: limits of time, notices that were gathered, a ping into silence."""
+        if self._n_heard != self._heard_seen:
+            self._heard_seen, self._heard_s = self._n_heard, now_s
+        over = life_over(
+            self._doors.settings.life_bounds(),
+            started_s=self._started_s,
+            heard_s=self._heard_s,
+            is_ready=self._output.is_ready,
+            now_s=now_s,
+        )
+        if self._farewell_s is not None and now_s >= self._farewell_s:
+            self.request_close(Close(CloseCode.NORMAL, "goodbye", "client_closed"))
+        elif over and self._closing is None:
+            reason, text = over
+            code = CloseCode.TRY_AGAIN if reason == "engine_failed" else CloseCode.NORMAL
+            self._refuse(Close(code, text, reason))
+        self._tell_gathered()
+        self._quiet_ticks = 0 if self._client.sent != self._sent_seen else self._quiet_ticks + 1
+        if self._quiet_ticks >= PING_AFTER_TICKS and self._output.is_ready:
+            self._quiet_ticks = 0
+            self._send(PING)
+        self._sent_seen = self._client.sent
+
+    def _tell_gathered(self) -> None:
+        shed, late = self.input_shed - self._shed_told, self._client.shed_frames - self._late_told
+        if shed:
+            self._shed_told += shed
+            metrics.FRAMES_DROPPED.labels("broker").inc(shed)
+            text = f"{shed} frames of your audio were lost because the broker was away for too long"
+            self.notice(Notice("input_shed", "warning", text, shed))
+        if late:
+            self._late_told += late
+            metrics.FRAMES_DROPPED.labels("slow_client").inc(late)
+            text = f"{late} frames of audio were left out because your connection is too slow"
+            self.notice(Notice("output_late", "warning", text, late))
+
+    def request_close(self, close: Close) -> None:
+        """Close the socket, once. What was sent before goes out first."""
+        if self._closing is None:
+            self._closing = close
+            self._spawn(self._client.close(close.code, close.reason))
+
+    def _spawn(self, work: Any) -> None:
+        if self._group is None:
+            work.close()
+        else:
+            self._group.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Any) -> None:
+        with suppress(*TRANSIENT):
+            await work
+
+    def _end(self, reason: str) -> None:
+        self._is_over = True
+        self._n_published += 1
+        event = self._event(SessionEnded(reason), "edge:session_ended")
+        with suppress(Overloaded):
+            self._doors.broker.publish_event(self.keys, event)
+        self.deliver(event)
+
+    async def _conclude(self) -> str:
+        """The socket is closed: end the session, or leave it for the client to come back."""
+        metrics.FRAMES_DROPPED.labels("too_fast").inc(self._input.dropped_frames)
+        reason = "client_closed" if self._ws.close_code in _CLIENT_CLOSED else "client_lost"
+        if self._closing is not None:
+            reason = self._closing.ended
+        elif self._ws.close_code == CloseCode.TOO_BIG:
+            reason = "limit"
+        if reason == "moved":
+            return reason
+        records, resume_s = self._doors.records, self._doors.settings.resume_s
+        # Where Redis is away now, the deadline that all edges watch ends the session later.
+        with suppress(*TRANSIENT):
+            if not self._is_over and reason in _COMES_BACK and resume_s > 0:
+                await records.detach(self.record, resume_s)
+                return reason
+            if not self._is_over:
+                self._end(reason)
+            await records.close(self.record.session_id, reason)
+            if not self._voice_seen:
+                await records.withdraw_voice(self.record)
+        metrics.SESSIONS_ENDED.labels(reason).inc()
+        return reason
