@@ -30,7 +30,7 @@ _RULES: dict[Language, tuple[tuple[Slot, str], ...]] = {
             r"\b(?:aan|klanten zijn|doelgroep is|klant is|vooral aan)"
             rf" (?P<value>(?!het\b|dat\b|de telefoon).+?){_NL_STOP}",
         ),
-        ("sector", r"\bin (?:de |het )?(?P<value>\w+(?:sector|branche|wereld|industrie|bouw|zorg|handel))\b"),
+        ("sector", r"\b(?:in|voor) (?:de |het )?(?P<value>\w+(?:sector|branche|wereld|industrie|bouw|zorg|handel))\b"),
         ("sector", r"\bin de (?:sector|branche) (?:van )?(?P<value>\w+)"),
         (
             "channel",
@@ -61,11 +61,15 @@ _LEAD: dict[Language, str] = {
     r"|for|the|a|an) )+",
 }
 _EMPTY = frozenset(
-    "ik we wij het een de en dat ja nee niet weet geen idee gewoon van alles dingen iets eigenlijk euh nou wel is zijn"
-    " zo wat of maar je goed oke zeg dus hallo hoi dag hugo aan hm zien bedoel bedoelt vraag"
-    " it a an the and that yes no not know don't just stuff things something um well are so what or but all sorts you"
-    " good ok okay hello hi hey to mean sure idea dunno think see question".split(" ")
+    words(
+        "ik we wij het een de en dat ja nee niet weet geen idee gewoon van alles dingen iets eigenlijk euh nou wel is"
+        " zijn zo wat of maar je goed oke zeg dus hallo hoi dag hugo aan hm zien bedoel bedoelt vraag"
+        " it a an the and that yes no not know don't just stuff things something um well are so what or but all sorts"
+        " you good ok okay hello hi hey to mean sure idea dunno think see question"
+    )
 )
+
+_TRAILING = frozenset(["vooral", "meestal", "enzo", "of", "en", "zo", "mostly", "mainly", "and", "or", "really"])
 
 
 def find_slots(text: str, language: Language, asked: Slot | None = None) -> dict[Slot, str]:
@@ -84,15 +88,19 @@ def find_slots(text: str, language: Language, asked: Slot | None = None) -> dict
             if value:
                 found[slot] = value
     if asked and asked not in found and "?" not in own:
-        value = _clean(re.split(r"[.!;,]", own)[0], language)
-        if value:
-            found[asked] = value
+        values = [_clean(clause, language) for clause in re.split(r"[.!;,]", own)]
+        first = next((value for value in values if value), "")
+        if first:
+            found[asked] = first
     return found
 
 
 def _clean(value: str, language: Language) -> str:
+    value = value.strip()
     lead = re.match(_LEAD[language], fold_in_place(value) + " ")
     kept = value[lead.end() if lead else 0 :].strip(" ,.;!?").split()[:MAX_VALUE_WORDS]
+    while kept and kept[-1].lower() in _TRAILING:
+        kept.pop()
     if not any(word not in _EMPTY and len(word) > 1 for word in words(" ".join(kept))):
         return ""
     return " ".join(kept)
