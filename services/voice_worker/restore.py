@@ -22,7 +22,7 @@ async def restore_session(
     """Return what the session asked for and where its last owner stopped.
 
     A first owner reads all events (the coach may have greeted before the engine was open); one that takes over
-    reads only new ones. Raises EngineError if it has already ended or was never begun; what Redis raises passes through.
+    reads only new ones. Raises EngineError if it has already ended or was never begun, and what Redis raises.
     """
     history, last_event = await broker.history(session_id)
     resume = await _resume_point(broker, session_id)

@@ -5,6 +5,7 @@ Everything here runs on the event loop and is quick; the listener and the engine
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from services.voice_worker.engines.base import EngineSession, Packets, SessionSpec, VoiceEngine
+from services.voice_worker.listener.spec import Emit, OnSignal
 from services.voice_worker.signals import Signal
 from shared import metrics
 from shared.audio import FRAME_MS
@@ -41,25 +43,28 @@ DUPLICATES = Counter("splitbrain_voice_duplicate_frames_total", "Input frames th
 class SessionListener(Protocol):
     """What hears the user, whatever engine speaks."""
 
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Make ready; its work runs in `tasks`."""
+        ...
+
     def feed(self, frame: AudioFrame) -> None:
         """Take in a frame; never waits."""
         ...
 
-    def set_hugo_speaking(self, speaking: bool, media_ms: int) -> None:
-        """Hugo takes or leaves the floor."""
+    def set_hugo_speaking(self, speaking: bool, media_ms: int, wants_answer: bool = False) -> None:
+        """Hugo takes or leaves the floor; `wants_answer` if he ended with a question."""
         ...
 
     def set_consent(self, consent: Consent) -> None:
         """The user changed what may be inferred."""
         ...
 
-    async def close(self) -> None:
-        """End; an open turn is closed."""
+    async def close(self, *, deliver: bool = True) -> None:
+        """End; an open turn is closed, and told of if `deliver`."""
         ...
 
 
-Emit = Callable[[Body, str, int], None]
-MakeListener = Callable[[SessionSpec, Emit, Callable[[Signal], None]], SessionListener]
+MakeListener = Callable[[SessionSpec, Emit, OnSignal], SessionListener]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +110,14 @@ class VoiceSession:
         """Frames that were fed and did not come back yet."""
         return (self._samples_in - self._samples_out) / 1920
 
-    async def start(self, engine: VoiceEngine, make_listener: MakeListener | None) -> None:
+    async def start(self, engine: VoiceEngine, make_listener: MakeListener | None, tasks: asyncio.TaskGroup) -> None:
         """Open the engine and begin to read. EngineError if the engine cannot serve the session."""
         resumed = self.lease.taken_over
         self._state("migrating" if resumed else "starting")
         self._engine = await engine.open(self.spec, self)
         if make_listener:
             self._listener = make_listener(self.spec, self.emit, self._on_signal)
+            await self._listener.start(tasks)
         self._broker.reader.subscribe(self._keys.events, self._resume.events_after, self._on_events)
         self._broker.reader.subscribe(self._keys.audio_in, self._resume.consumed, self._on_audio)
         if resumed:
@@ -126,7 +132,7 @@ class VoiceSession:
         self._broker.reader.unsubscribe(self._keys.audio_in)
         self._broker.reader.unsubscribe(self._keys.events)
         if self._listener:
-            await self._listener.close()
+            await self._listener.close(deliver=not lost)
         if self._engine:
             await self._engine.close()
 
@@ -147,9 +153,9 @@ class VoiceSession:
         except Overloaded as error:
             log.error("an event could not be published: %s", error)
 
-    def set_speaking(self, speaking: bool) -> None:
+    def set_speaking(self, speaking: bool, wants_answer: bool = False) -> None:
         if self._listener:
-            self._listener.set_hugo_speaking(speaking, self._seq_out * FRAME_MS)
+            self._listener.set_hugo_speaking(speaking, self._seq_out * FRAME_MS, wants_answer)
 
     def fail(self, reason: str) -> None:
         self._state("failed", reason)

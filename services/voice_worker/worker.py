@@ -116,6 +116,7 @@ class VoiceWorker:
         self._count()
 
     async def _open(self, lease: Lease) -> None:
+        assert self._group is not None
         session_id_var.set(lease.session_id)
         engine = self._engines[lease.stream]
         try:
@@ -123,7 +124,7 @@ class VoiceWorker:
                 spec, resume = await self._restore(lease, engine.name)
                 session = VoiceSession(self._broker, lease, spec, resume, self._over)
                 self._sessions[lease.entry_id] = session
-                await session.start(engine, self._make_listener)
+                await session.start(engine, self._make_listener, self._group)
         except (EngineError, TimeoutError) as error:
             await self._refuse(lease, engine.name, str(error) or f"not open within {OPEN_LIMIT_S:.0f} s")
         except Exception:

@@ -27,7 +27,7 @@ class RecordingHost:
     def emit(self, body: Body, event_id: str, media_ms: int) -> None:
         self.events.append((body, event_id, media_ms))
 
-    def set_speaking(self, speaking: bool) -> None:
+    def set_speaking(self, speaking: bool, wants_answer: bool = False) -> None:
         self.speaking.append(speaking)
 
     def fail(self, reason: str) -> None:

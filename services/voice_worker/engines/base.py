@@ -49,8 +49,8 @@ class EngineHost(Protocol):
         """Publish an event of the session."""
         ...
 
-    def set_speaking(self, speaking: bool) -> None:
-        """Hugo takes or leaves the floor; turn detection needs to know."""
+    def set_speaking(self, speaking: bool, wants_answer: bool = False) -> None:
+        """Hugo takes or leaves the floor; turn detection needs to know. `wants_answer`: he ended with a question."""
         ...
 
     def fail(self, reason: str) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from services.voice_worker.engines.base import EngineHost, SessionSpec
-from services.voice_worker.engines.cascade.hums import hums
 from services.voice_worker.engines.cascade.player import Player, Tick, Utterance
 from services.voice_worker.engines.cascade.speech_maker import SpeechMaker, silence
 from services.voice_worker.humanizer import HumanizerSettings, Segment, humanize
@@ -30,11 +29,13 @@ from services.voice_worker.signals import (
 )
 from services.voice_worker.speech.interfaces import Synthesizer
 from shared.audio import FRAME_MS, FRAME_SAMPLES
+from shared.coaching.phrases import acknowledgements, frequent_phrases
 from shared.errors import EngineError, SpeechError
 from shared.events import (
     Backchannel,
     CoachToVoice,
     Interrupted,
+    Language,
     Notice,
     Spoken,
     Transcript,
@@ -62,7 +63,7 @@ class CascadeSettings:
 
     slots: int = 8
     humanizer: HumanizerSettings = field(default_factory=HumanizerSettings)
-    warm_languages: tuple[str, ...] = ("en", "nl")
+    warm_languages: tuple[Language, ...] = ("en", "nl")
     hugo_acknowledges: bool = True
 
 
@@ -99,12 +100,10 @@ class CascadeEngine:
         await self._synthesizer.aclose()
 
     async def _warm(self) -> None:
-        from shared.coaching.phrases import frequent_phrases
-
         for language in self._settings.warm_languages:
             choice = self._maker.choose(language, "")
             if choice.voice or self._synthesizer.voices(language):
-                phrases = [*hums(language), *frequent_phrases(language)]
+                phrases = [*acknowledgements(language), *frequent_phrases(language)]
                 n = await self._maker.warm(dict.fromkeys(phrases), choice)
                 log.info("%d frequent phrases are ready in %s", n, language)
 
@@ -178,7 +177,7 @@ class CascadeSession:
 
     def _end_turn(self, turn: str, heard: str, reason: str) -> None:
         at = self._media_ms
-        self._host.set_speaking(False)
+        self._host.set_speaking(False, wants_answer=reason == "complete" and heard.endswith("?"))
         final = Transcript(turn, "hugo", heard, True, self._turn_start_ms, at, self._spec.language)
         self._host.emit(final, f"voice:transcript:{turn}:final", at)
         ended = TurnEnded(turn, "hugo", self._turn_start_ms, at, reason)  # type: ignore[arg-type]
@@ -240,9 +239,7 @@ class CascadeSession:
         """A short "hm" while the user talks on, from the phrase cache only: it must come now or not at all."""
         if not self._settings.hugo_acknowledges or self._player.busy or self._backchannel:
             return
-        options = hums(self._spec.language)
-        if not options:
-            return
+        options = acknowledgements(self._spec.language)
         phrase = options[self._rng.randrange(len(options))]
         clip = self._maker.cached(phrase, self._voice)
         if clip is None:
