@@ -106,7 +106,7 @@ def latency_json(latency: AnswerLatency) -> dict[str, Any]:
     return {"type": "latency", **{names[key]: value for key, value in asdict(latency).items()}}
 
 
-def _words(event: Event, verbose: bool) -> str | None:  # noqa: PLR0911  one line for each kind of event
+def _words(event: Event, verbose: bool) -> str | None:
     body = event.body
     match body:
         case Transcript():

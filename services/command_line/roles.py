@@ -47,6 +47,8 @@ ROLES: dict[str, Role] = {
 
 def missing_extra(role: Role, error: ModuleNotFoundError) -> CommandError:
     """Return the error that says what to install."""
+    if (error.name or "").partition(".")[0] in ("services", "shared"):
+        return CommandError(Exit.FAILED, f"this installation lacks {error.name}: install splitbrain again")
     return CommandError(
         Exit.USAGE,
         f"the {role.name} service needs the Python module {error.name}: pip install 'splitbrain[{role.extra}]'",

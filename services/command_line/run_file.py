@@ -74,7 +74,7 @@ def redis_url_of_running(given: str | None) -> str:
     if not found:
         raise CommandError(
             Exit.UNREACHABLE,
-            "no `splitbrain up` of this user is running; for another deployment set SPLITBRAIN_REDIS_URL or --redis-url",
+            "no `splitbrain up` of yours is running; for another deployment set SPLITBRAIN_REDIS_URL or --redis-url",
         )
     if len(found) > 1:
         urls = ", ".join(f"{info.redis_url} (up {info.pid}, {info.url})" for info in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def _call_options(options: argparse.Namespace) -> CallOptions:
         language=options.language or "",
         voice=options.voice or "",
         prompt=options.prompt or "",
-        token=options.token or "",
+        token=options.token or os.environ.get("SPLITBRAIN_TOKEN", ""),
         extra=tuple((f"consent_{name}", "1") for name in options.consent or ()),
     )
 

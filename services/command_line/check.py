@@ -1,0 +1,169 @@
+"""`splitbrain check`: could this deployment run? Settings, Redis, speech models, ports; changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from services.command_line import console
+from services.command_line.exits import CommandError, Exit
+from services.command_line.models import is_wrong
+from services.command_line.roles import ROLES, Role
+from services.command_line.run_file import running
+from services.command_line.up import REDIS_URL_VARIABLE, check_port
+from shared.broker import Broker
+from shared.broker.connection import TRANSIENT
+from shared.errors import BrokerError, ConfigError, ModelCorrupt
+from shared.redis_server import find_redis_binary
+from shared.settings import ServiceSettings, load_settings
+
+State = Literal["ok", "warning", "failed", "skipped"]
+
+OLDEST_REDIS = (6, 2)
+"""XAUTOCLAIM, by which a session is taken over, came with 6.2."""
+
+GOOD_REDIS = (7, 0)
+"""Since 7.0 XAUTOCLAIM leaves out entries that were deleted meanwhile."""
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    area: str
+    subject: str
+    state: State
+    detail: str
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Run the subcommand: 0 unless something failed; warnings do not count."""
+    found: list[Finding] = []
+    settings = {role.name: _check_settings(role, found) for role in _chosen(options.services)}
+    found += _check_redis(os.environ.get(REDIS_URL_VARIABLE, ""))
+    if "voice" in settings and not options.no_models:
+        found += _check_models()
+    found += _check_ports(settings)
+    failed = any(finding.state == "failed" for finding in found)
+    if options.json:
+        console.say_json({"ok": not failed, "findings": [asdict(finding) for finding in found]})
+    else:
+        rows = [(f.area, f.subject, f.state, f.detail) for f in found]
+        console.say(console.table(("AREA", "WHAT", "STATE", "DETAIL"), rows))
+    return Exit.FAILED if failed else Exit.OK
+
+
+def judge_redis(info: Mapping[str, Any]) -> list[Finding]:
+    """Return what the answer to INFO says. Pure."""
+    version = str(info.get("redis_version", "0"))
+    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {version}"
+    number = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    found = []
+    if number < OLDEST_REDIS:
+        found.append(Finding("redis", "version", "failed", f"{name}; at least 6.2 is needed, 7.0 or later is better"))
+    elif number < GOOD_REDIS:
+        found.append(Finding("redis", "version", "warning", f"{name} works; 7.0 or later is better"))
+    else:
+        found.append(Finding("redis", "version", "ok", name))
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction":
+        found.append(Finding("redis", "maxmemory-policy", "ok", policy))
+    else:
+        why = f"{policy}: under memory pressure live sessions would vanish; set maxmemory-policy noeviction"
+        found.append(Finding("redis", "maxmemory-policy", "warning", why))
+    if int(info.get("aof_enabled", 0)):
+        found.append(Finding("redis", "persistence", "ok", "append-only file"))
+    else:
+        why = "no append-only file: a Redis that restarts forgets the live sessions (appendonly yes)"
+        found.append(Finding("redis", "persistence", "warning", why))
+    return found
+
+
+def _chosen(names: list[str]) -> list[Role]:
+    return [ROLES[name] for name in names] if names else list(ROLES.values())
+
+
+def _check_settings(role: Role, found: list[Finding]) -> ServiceSettings | None:
+    try:
+        settings = load_settings(role.settings_type())
+    except CommandError as error:
+        found.append(Finding("settings", role.name, "skipped", str(error)))
+        return None
+    except ConfigError as error:
+        found.append(Finding("settings", role.name, "failed", " ".join(str(error).split())))
+        return None
+    found.append(Finding("settings", role.name, "ok", f"{role.prefix}*"))
+    return settings
+
+
+def _check_redis(url: str) -> list[Finding]:
+    if not url:
+        try:
+            return [Finding("redis", "server", "ok", f"embedded: {find_redis_binary().name}")]
+        except BrokerError as error:
+            return [Finding("redis", "server", "failed", str(error))]
+    try:
+        return [Finding("redis", "server", "ok", "answers"), *judge_redis(asyncio.run(_redis_info(url)))]
+    except (*TRANSIENT, BrokerError) as error:
+        return [Finding("redis", "server", "failed", str(error) or type(error).__name__)]
+
+
+async def _redis_info(url: str) -> Mapping[str, Any]:
+    broker = Broker.open(url)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await broker.ping()
+            answer: Mapping[str, Any] = await broker.client.info()
+            return answer
+    finally:
+        await broker.aclose()
+
+
+def _check_models() -> list[Finding]:
+    try:
+        from services.voice_worker.speech import models
+    except ModuleNotFoundError as error:
+        return [Finding("models", "all", "skipped", f"the Python module {error.name} is not installed")]
+    try:
+        statuses = models.verify()
+    except ModelCorrupt as error:
+        return [Finding("models", "all", "failed", str(error))]
+    found = []
+    for status in statuses:
+        state: State = "ok" if status.state == "ok" else "failed" if is_wrong(status) else "warning"
+        detail = status.detail or ("your own files, SHA-256 as recorded" if status.replaced else "SHA-256 is right")
+        found.append(Finding("models", status.name, state, detail))
+    return found
+
+
+def _check_ports(settings: Mapping[str, ServiceSettings | None]) -> list[Finding]:
+    wanted: dict[str, tuple[str, int]] = {}
+    for name, value in settings.items():
+        if value is None:
+            continue
+        wanted[f"{name} health"] = (value.health_host, value.health_port)
+        if name == "edge":
+            wanted["edge"] = (str(getattr(value, "host", "127.0.0.1")), int(getattr(value, "port", 0)))
+    found = [_check_one_port(what, host, port) for what, (host, port) in wanted.items() if port]
+    seen: dict[int, str] = {}
+    for what, (_, port) in wanted.items():
+        if port and seen.setdefault(port, what) != what:
+            found.append(Finding("ports", what, "failed", f"port {port} is also that of {seen[port]}"))
+    return found
+
+
+def _check_one_port(what: str, host: str, port: int) -> Finding:
+    try:
+        check_port(host, port)
+    except CommandError as error:
+        by = [info for info in running() if info.url.endswith(f":{port}")]
+        if by:
+            return Finding("ports", what, "warning", f"{host}:{port} is used by `splitbrain up` (pid {by[0].pid})")
+        return Finding("ports", what, "failed", str(error).replace("; choose another with --port", "; choose another"))
+    return Finding("ports", what, "ok", f"{host}:{port} is free")

