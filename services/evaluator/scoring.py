@@ -118,9 +118,9 @@ class Scorer:
 
     def _judge(self, turn: Turn, found: Detection) -> TurnVerdict:
         is_handled: bool | None = None
-        if self._attitude is not None and found.scored:
+        if self._attitude is not None and found.scored and found.expected:
             is_handled = found.quality in {"ok", "partial"} and any(
-                self._knowledge.answers(item, self._attitude, found.phase or self._phase) for item in found.techniques
+                self._knowledge.is_within(item, wanted) for item in found.techniques for wanted in found.expected
             )
         return TurnVerdict(
             turn=turn.id,

@@ -21,7 +21,7 @@ class WordsPerMinute:
 
     Formula: words of the user's turns with a text / minutes of those turns. Source: Verhoeven, De Pauw &
     Kloots 2004 (160 speakers; 4.23 and 4.00 syllables a second with pauses in NL and BE) over 1.60 syllables
-    a Dutch word; English sales talk about 173. Unit: words_per_min. Bands (source +/- 20 %): good nl-NL
+    a Dutch word; English sales talk about 173. Unit: words_per_min. Bands: (source +/- 20 %) good nl-NL
     130-190, nl-BE 120-175, en 130-190, else warn. Not available under 8 words or 3 s.
     """
 
@@ -44,7 +44,7 @@ class SyllablesPerSecond:
     Formula: median of the measured syllable rates, weighted by length x quality; where no prosody was
     measured, vowel groups of the text / seconds of speech with gaps of 0.25 s and more out, from word times.
     Source: Verhoeven, De Pauw & Kloots 2004: 5.05 in the Netherlands, 4.23 in Belgium; Quene: listeners notice
-    5-15 %. Unit: syllables_per_s. Bands (source +/- 20 %): good nl-NL 3.9-5.9, nl-BE 3.4-5.1, en 3.3-5.2, else
+    5-15 %. Unit: syllables_per_s. Bands: (source +/- 20 %) good nl-NL 3.9-5.9, nl-BE 3.4-5.1, en 3.3-5.2, else
     warn. Not available under 8 words or 3 s, or with neither prosody nor word times.
     """
 
