@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import fakeredis
+import pytest
+from arq import worker as arq_worker
+from arq.connections import ArqRedis
+from arq.worker import Worker, create_worker
+from redis.asyncio import ConnectionPool
+
+from services.evaluator.evaluation import evaluate_events
+from services.evaluator.job_queue import (
+    MAX_JOB_BYTES,
+    JobPool,
+    JobQueue,
+    deserialize,
+    make_worker,
+    open_pool,
+    run_jobs,
+    serialize,
+    worker_settings,
+)
+from services.evaluator.jobs import JobContext, scorecard_key
+from services.evaluator.judge import default_detector
+from services.evaluator.settings import EvaluatorSettings
+from shared.broker import Broker
+from shared.clock import ManualClock
+from shared.events import Event, ScorecardReady
+
+MISSING = "01jd0000000000000000000009"
+
+
+def settings_for(url: str, **more: Any) -> EvaluatorSettings:
+    return EvaluatorSettings(redis_url=url, jobs_delay_s=0, jobs_poll_s=0.05, **more)
+
+
+class Door:
+    """The queue's Redis, real or fake: broker, settings, and a way to open a client and a worker."""
+
+    def __init__(self, broker: Broker, url: str) -> None:
+        self.broker = broker
+        self.settings = settings_for(url)
+        self.job = JobContext(broker.client, default_detector(), broker.n_shards, 60, self.settings.jobs_max_tries)
+        self.pools: list[ArqRedis] = []
+
+    def pool(self) -> ArqRedis:
+        client = self.broker.client
+        if isinstance(client, fakeredis.FakeAsyncRedis):
+            pool: ArqRedis = JobPool(client.connection_pool, self.settings.jobs_queue)
+            pool.auto_close_connection_pool = False
+        else:
+            pool = open_pool(self.settings)
+        self.pools.append(pool)
+        return pool
+
+    def worker(self, **more: Any) -> Worker:
+        return create_worker(worker_settings(self.settings, self.job, self.pool()), **more)
+
+    async def burst(self) -> Worker:
+        """Run a worker until the queue is empty."""
+        worker = self.worker(burst=True)
+        await worker.async_run()
+        return worker
+
+
+@pytest.fixture
+async def door(broker: Broker, redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    if isinstance(broker.client, fakeredis.FakeAsyncRedis):
+
+        async def say_nothing(*_: object) -> None:
+            """The fake knows no INFO, which arq logs at its start."""
+
+        monkeypatch.setattr(arq_worker, "log_redis_info", say_nothing)
+    door = Door(broker, redis_server.url)
+    yield door
+    for pool in door.pools:
+        await pool.aclose()
+
+
+def test_jobs_travel_as_msgpack() -> None:
+    job = {"f": "final_scorecard", "a": ("x",), "k": {}, "t": None, "et": 1}
+    data = serialize(job)
+    assert deserialize(data) == {**job, "a": ["x"]}
+    failed = deserialize(serialize({"r": ValueError("so")}))
+    assert failed == {"r": {"error": "ValueError", "message": "so"}}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x80\x04\x95", b"", b"\x93\x01\x02\x03", serialize({"a": b"x" * MAX_JOB_BYTES})],
+    ids=["pickle", "empty", "list", "huge"],
+)
+def test_what_is_no_job_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        deserialize(data)
+
+
+def test_only_plain_values_go_into_a_job() -> None:
+    with pytest.raises(TypeError, match="cannot be part of a job"):
+        serialize({"a": object()})
+
+
+async def test_the_closing_job_runs_once_however_often_it_is_asked(door: Door, role_play: list[Event]) -> None:
+    session_id = role_play[0].session_id
+    ready = ScorecardReady("1", evaluate_events(role_play).data)
+    for event in (*role_play, Event("evaluator:scorecard", session_id, "evaluator", 1, 0, 0, ready)):
+        door.broker.publish_event(door.broker.keys(session_id), event)
+    assert await door.broker.writer.drain()
+    queue = JobQueue(door.pool(), door.settings)
+    await queue.final_scorecard(session_id)
+    await queue.final_scorecard(session_id)
+    first = await door.burst()
+    assert (first.jobs_complete, first.jobs_failed) == (1, 0)
+    stored = await door.broker.client.get(scorecard_key(session_id, door.broker.n_shards))
+    assert stored == evaluate_events(role_play).to_bytes()
+    await queue.final_scorecard(session_id)  # its id is still known
+    again = await door.burst()
+    assert again.jobs_complete == 0
+    (result,) = await door.pool().all_job_results()
+    assert (result.success, result.result) == (True, "equal")
+
+
+async def test_what_is_on_the_queue_is_no_pickle(door: Door) -> None:
+    await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    raw = await door.broker.client.get(f"arq:job:final_scorecard:{MISSING}")
+    assert deserialize(raw)["f"] == "final_scorecard"
+    assert deserialize(raw)["a"] == [MISSING]
+
+
+async def test_tries_are_bounded(door: Door) -> None:
+    queue = JobQueue(door.pool(), door.settings)
+    await queue.final_scorecard(MISSING)
+    await door.broker.client.set(f"arq:retry:final_scorecard:{MISSING}", door.settings.jobs_max_tries)
+    worker = await door.burst()
+    assert (worker.jobs_complete, worker.jobs_failed) == (0, 1)
+    assert await door.broker.client.zcard(door.settings.jobs_queue) == 0
+
+
+async def test_a_bad_session_id_fails_its_job_only(door: Door) -> None:
+    pool = door.pool()
+    await pool.enqueue_job("final_scorecard", "../../etc", _job_id="bad")
+    await JobQueue(pool, door.settings).final_scorecard(MISSING)
+    worker = await door.burst()
+    assert (worker.jobs_complete, worker.jobs_failed) == (1, 1)
+
+
+async def finished(door: Door, session_id: str) -> None:
+    key = f"arq:result:final_scorecard:{session_id}"
+    while not await door.broker.client.exists(key):
+        await asyncio.sleep(0.02)
+
+
+async def test_the_worker_runs_until_it_is_told_to_stop(door: Door) -> None:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(run_jobs(door.worker, stopping))
+    await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    async with asyncio.timeout(10):
+        await finished(door, MISSING)
+        stopping.set()
+        await task
+
+
+async def test_a_job_cut_by_the_stop_goes_back_on_the_queue(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+
+    async def endless(ctx: dict[str, Any], session_id: str) -> str:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+        return session_id
+
+    monkeypatch.setattr("services.evaluator.job_queue.final_scorecard", endless)
+    stopping = asyncio.Event()
+    await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    task = asyncio.create_task(run_jobs(door.worker, stopping))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        stopping.set()
+        await task
+    monkeypatch.undo()
+    assert await door.broker.client.zcard(door.settings.jobs_queue) == 1
+    assert not await door.broker.client.exists(f"arq:in-progress:final_scorecard:{MISSING}")
+
+
+async def test_a_lost_redis_ends_a_worker_and_the_next_one_is_started(door: Door) -> None:
+    """The first worker meets a closed port; after the pause a second one does the work."""
+    clock, stopping = ManualClock(), asyncio.Event()
+    made: list[Worker] = []
+    lost = settings_for("redis://127.0.0.1:1/0")
+
+    def make() -> Worker:
+        made.append(door.worker() if made else make_worker(lost, door.job))
+        return made[-1]
+
+    await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    task = asyncio.create_task(run_jobs(make, stopping, clock))
+    async with asyncio.timeout(20):
+        while len(made) < 2:
+            await clock.advance(1.0)
+            await asyncio.sleep(0.02)
+        await finished(door, MISSING)
+        stopping.set()
+        while not task.done():
+            await clock.advance(1.0)
+            await asyncio.sleep(0.02)
+    await task
+
+
+async def test_the_pool_has_time_limits_on_its_calls() -> None:
+    pool = open_pool(settings_for("redis://127.0.0.1:1/0"))
+    assert isinstance(pool.connection_pool, ConnectionPool)
+    assert pool.connection_pool.connection_kwargs["socket_timeout"] is not None
+    await pool.aclose()
