@@ -136,6 +136,7 @@ class _Loop:
                 with self.wake:
                     self.active.append(current)
             else:
+                current.chunks = None  # ends the operation's generator, and what it holds
                 with self.wake:
                     del self.calls[current.number]
 

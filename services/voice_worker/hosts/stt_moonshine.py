@@ -44,16 +44,16 @@ class Moonshine:
         audio = pcm[np.newaxis].astype(np.float32)
         mask = np.ones(audio.shape, np.int64)
         hidden = self._encoder.run(None, {"input_values": audio, "attention_mask": mask})[0]
-        ids, log_probability = self._decode(hidden, int(len(pcm) / TRANSCRIBE_HZ * TOKENS_PER_S) + 8, call)
+        ids, log_probability = self._decode(hidden, mask, int(len(pcm) / TRANSCRIBE_HZ * TOKENS_PER_S) + 8, call)
         text = b"".join(self._tokens[token] for token in ids).decode("utf-8", "replace")
         return " ".join(text.replace("▁", " ").split()), float(np.exp(log_probability / (len(ids) + 1)))
 
-    def _decode(self, hidden: NDArray[Any], max_tokens: int, call: Call) -> tuple[list[int], float]:
-        """Greedy decoding. Return the tokens without END, and the sum of their log probabilities, END's included."""
-        constant: Tensors = {
-            "encoder_hidden_states": hidden,
-            "encoder_attention_mask": np.ones(hidden.shape[:2], np.int64),
-        }
+    def _decode(self, hidden: NDArray[Any], mask: NDArray[Any], max_tokens: int, call: Call) -> tuple[list[int], float]:
+        """Greedy decoding. Return the tokens without END, and the sum of their log probabilities, END's included.
+
+        `mask` is that of the samples: the graph itself takes every 384th of it.
+        """
+        constant: Tensors = {"encoder_hidden_states": hidden, "encoder_attention_mask": mask}
         past: Tensors = {name: np.zeros((1, HEADS, 0, HEAD_SIZE), np.float32) for name in self._past}
         ids: list[int] = []
         total = 0.0

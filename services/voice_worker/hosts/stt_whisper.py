@@ -1,8 +1,8 @@
 """Recognition in any of Whisper's languages, on CTranslate2.
 
 Whisper hears 30 s at a time, of which a short utterance fills little, and the encoder's cost is what a caller waits
-for. So the window is only as long as the speech needs (docs/models.md has the error rates of each length). A final result
-has a beam and times of words; a partial one has neither.
+for. So the window is only as long as the speech needs (docs/models.md has the error rates of each length). A final
+result has a beam and times of words; a partial one has neither.
 """
 
 from __future__ import annotations

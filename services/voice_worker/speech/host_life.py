@@ -135,12 +135,18 @@ class HostLife:
                 queue = self._pending.get(message["id"])
                 if queue is None:
                     continue  # a pong, or late chunks of a request that was cancelled
-                if queue.full():
-                    log.error("the host %s sent too many chunks for one request", self._spec.module)
-                    return
-                queue.put_nowait(message)
+                if queue.qsize() < MAX_CHUNKS:
+                    queue.put_nowait(message)
+                else:
+                    self._drop(message["id"], queue)
         except frames.FrameError as error:
             log.error("the host %s broke the protocol: %s", self._spec.module, error)
+
+    def _drop(self, number: int, queue: asyncio.Queue[Message | None]) -> None:
+        """End one request whose caller is MAX_CHUNKS behind; the others on this host go on."""
+        log.error("a caller of the host %s does not take its chunks; its request is ended", self._spec.module)
+        self.close(number, finished=False)
+        queue.put_nowait({"id": number, "kind": "error", "message": f"over {MAX_CHUNKS} chunks were not taken"})
 
     async def watch(self) -> None:
         """Ask for a sign of life whenever there was none for a while; end the process that gives none."""

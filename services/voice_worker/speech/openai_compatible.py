@@ -165,13 +165,18 @@ def _mapped(what: str, let_through: type[Exception] | tuple[type[Any], ...] = ()
         if let_through and isinstance(error, let_through):
             raise
         raise _error(what, error) from error
+    except Exception as error:
+        # While a body streams, errors of the HTTP library come through bare: httpx's or, in newer ones, httpx2's.
+        if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2"):
+            raise
+        raise SpeechError(f"the {what} server stopped answering ({type(error).__name__}); try again") from error
 
 
 def _error(what: str, error: openai.APIError) -> SpeechError | Overloaded:
     if isinstance(error, openai.RateLimitError):
         return Overloaded(f"the {what} server limits the rate; raise the limit or use local speech", 5.0)
     if isinstance(error, openai.APITimeoutError):
-        return SpeechError(f"the {what} server did not answer in time; check SPLITBRAIN's speech base URL and timeout")
+        return SpeechError(f"the {what} server did not answer in time; check its base URL and the time limit")
     if isinstance(error, openai.APIStatusError):
         hint = "check the API key" if error.status_code in (401, 403) else "check the model's name and the base URL"
         return SpeechError(f"the {what} server answered {error.status_code}; {hint}")
