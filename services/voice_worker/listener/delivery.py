@@ -75,7 +75,7 @@ class Delivery:
     def turn(self, voice: TurnVoice, turn: str, end_ms: int, text: str, n_words: int) -> ProsodyMeasured:
         """Return the measures of the whole turn, which ended at `end_ms`, and learn the speaker's pace."""
         self.stretch(voice, turn, end_ms)
-        track = voice.track.between(voice.track.start_ms, end_ms)
+        track = voice.track.between(voice.track.start_ms, end_ms, voice.track.end_ms)
         whole = measure(track)
         deviation = _mean(voice.deviations)
         pace = self._pace.judge(whole, n_words)

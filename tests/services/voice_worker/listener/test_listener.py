@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ from services.voice_worker.signals import (
     UserSpeechStarted,
     UserTurnComplete,
 )
-from services.voice_worker.speech.interfaces import Recognition, RecognisedWord
+from services.voice_worker.speech.interfaces import RecognisedWord, Recognition
 from shared.audio import FRAME_MS, FRAME_SAMPLES
 from shared.audio.opus import OpusEncoder
 from shared.clock import SystemClock
@@ -441,7 +442,7 @@ async def test_a_long_talker_is_cut_and_gets_an_acknowledgement() -> None:
         complete = [signal for signal in b.signals if isinstance(signal, UserTurnComplete)]
         assert [signal.continued for signal in complete] == [True, True, False]
         assert AcknowledgementFits in b.signal_kinds()
-        for earlier, later in zip(complete, complete[1:], strict=False):
+        for earlier, later in itertools.pairwise(complete):
             assert later.start_ms >= earlier.end_ms
 
 
