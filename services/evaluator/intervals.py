@@ -22,7 +22,8 @@ class Interval:
 def merge(parts: Iterable[Interval], gap_ms: int = 0) -> tuple[Interval, ...]:
     """Return the union in order of time; parts with less than `gap_ms` between them become one. Empty ones go."""
     merged: list[Interval] = []
-    for part in sorted(part for part in parts if part.end_ms > part.start_ms):
+    # A key is several times faster here than comparing dataclasses.
+    for part in sorted((p for p in parts if p.end_ms > p.start_ms), key=lambda p: (p.start_ms, p.end_ms)):
         last = merged[-1] if merged else None
         if last is not None and (part.start_ms <= last.end_ms or part.start_ms - last.end_ms < gap_ms):
             merged[-1] = Interval(last.start_ms, max(last.end_ms, part.end_ms))

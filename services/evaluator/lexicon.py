@@ -138,6 +138,15 @@ def phrases(name: ListName, language: Language, belgian: bool) -> tuple[Phrase, 
     return tuple(sorted(found, key=lambda phrase: (-len(phrase.tokens), phrase.tokens)))
 
 
+@functools.cache
+def phrases_by_first(name: ListName, language: Language, belgian: bool) -> dict[str, tuple[Phrase, ...]]:
+    """Return a list's entries by their first word, longest first within it."""
+    found: dict[str, list[Phrase]] = {}
+    for phrase in phrases(name, language, belgian):
+        found.setdefault(phrase.tokens[0], []).append(phrase)
+    return {word: tuple(entries) for word, entries in found.items()}
+
+
 def backchannel_words(language: Language) -> frozenset[str]:
     """Return the words that alone acknowledge without taking the turn."""
     return _BACKCHANNEL_NL if language == "nl" else _BACKCHANNEL_EN

@@ -114,19 +114,30 @@ class Timeline:
 
     def all_speech(self, speaker: Speaker) -> tuple[Interval, ...]:
         """Return the union of everything a speaker said, backchannels too."""
-        acks = tuple(ack.interval for ack in self.backchannels if ack.speaker == speaker)
-        return merge((*self.turn_speech(speaker), *acks), MERGE_GAP_MS)
+        return self._with_acks[speaker]
+
+    @cached_property
+    def anyones_speech(self) -> tuple[Interval, ...]:
+        """The union of all that was said, by whomever."""
+        return merge((*self.all_speech("user"), *self.all_speech("hugo")))
 
     @cached_property
     def span(self) -> Interval:
         """From the first speech to the last: the T of every rate. Empty where nobody spoke."""
-        parts = merge((*self.all_speech("user"), *self.all_speech("hugo")))
+        parts = self.anyones_speech
         return Interval(parts[0].start_ms, parts[-1].end_ms) if parts else Interval(0, 0)
 
     @cached_property
     def user_words(self) -> int:
         """How many words the user's turns have."""
         return sum(len(tokens(turn.text)) for turn in self.turns_of("user"))
+
+    @cached_property
+    def _with_acks(self) -> dict[Speaker, tuple[Interval, ...]]:
+        acks: dict[Speaker, list[Interval]] = {"user": [], "hugo": []}
+        for ack in self.backchannels:
+            acks[ack.speaker].append(ack.interval)
+        return {who: merge((*self.turn_speech(who), *parts), MERGE_GAP_MS) for who, parts in acks.items()}
 
     @cached_property
     def _user_turns(self) -> tuple[Turn, ...]:

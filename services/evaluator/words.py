@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from services.evaluator.lexicon import ListName, Phrase, phrases, word_set
+from services.evaluator.lexicon import ListName, Phrase, phrases_by_first, word_set
 from shared.events import Language
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['\-][^\W_]+)*|[.!?,;:…]+|[–—]")
@@ -134,6 +134,7 @@ def questions(text: str, language: Language) -> tuple[Question, ...]:
     return tuple(Question(tuple(token.word for token in part), _form(part, language)) for part in asked)
 
 
+@functools.lru_cache(maxsize=4096)
 def count_sentences(text: str) -> int:
     """Return how many sentences a text has."""
     return len(sentences(tokens(text)))
@@ -152,17 +153,32 @@ def count_phrases(
 
     `prompted`: the turn follows a question, so that a "ja" at its start is an answer.
     """
-    entries = phrases(name, language, belgian)
-    filled = {phrase.tokens[0] for phrase in phrases("filled", language, belgian)}
+    entries = phrases_by_first(name, language, belgian)
+    filled = phrases_by_first("filled", language, belgian).keys()
     count = index = 0
     while index < len(words):
-        match = next((p for p in entries if _matches(words, index, p, filled, prompted)), None)
+        near = entries.get(words[index].word, ())
+        match = next((phrase for phrase in near if _matches(words, index, phrase, filled, prompted)), None)
         count += match is not None
         index += len(match.tokens) if match else 1
     return count
 
 
-def _matches(words: Sequence[Token], index: int, phrase: Phrase, filled: set[str], prompted: bool) -> bool:
+@functools.lru_cache(maxsize=8192)
+def count_in_turn(text: str, name: ListName, language: Language, belgian: bool, prompted: bool) -> int:
+    """Return how many entries of a list a whole turn holds; kept, since a turn is asked about again and again."""
+    return count_phrases(tokens(text), name, language, belgian=belgian, prompted=prompted)
+
+
+@functools.lru_cache(maxsize=4096)
+def count_hedges(text: str, language: Language, belgian: bool) -> tuple[int, int]:
+    """Return (hedges, words) of a turn's statements."""
+    parts = statements(text, language)
+    found = sum(count_phrases(part, "hedge", language, belgian=belgian) for part in parts)
+    return found, sum(len(part) for part in parts)
+
+
+def _matches(words: Sequence[Token], index: int, phrase: Phrase, filled: Set[str], prompted: bool) -> bool:
     end = index + len(phrase.tokens)
     if end > len(words) or tuple(token.word for token in words[index:end]) != phrase.tokens:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.evaluator.lexicon import ListName
 from services.evaluator.metric import Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
-from services.evaluator.words import count_phrases, statements, tokens
+from services.evaluator.words import count_hedges, count_in_turn
 from shared.events import MetricValue
 
 _MIN_WORDS = 20
@@ -65,9 +65,9 @@ class Hedges:
     def compute(self, timeline: Timeline) -> MetricValue:
         n_words = count = 0
         for turn in timeline.turns_of("user"):
-            for sentence in statements(turn.text, turn.language):
-                n_words += len(sentence)
-                count += count_phrases(sentence, "hedge", turn.language, belgian=timeline.belgian)
+            found, words = count_hedges(turn.text, turn.language, timeline.belgian)
+            count += found
+            n_words += words
         if n_words < _MIN_WORDS:
             return unavailable(self, f"fewer than {_MIN_WORDS} words in the user's statements")
         rate = 100 * count / n_words
@@ -80,8 +80,7 @@ def _count(timeline: Timeline, name: ListName) -> int:
         if turn.speaker == "hugo":
             prompted = turn.text.rstrip().endswith("?")
             continue
-        words = tokens(turn.text)
-        count += count_phrases(words, name, turn.language, belgian=timeline.belgian, prompted=prompted)
+        count += count_in_turn(turn.text, name, turn.language, timeline.belgian, prompted)
         prompted = False
     return count
 

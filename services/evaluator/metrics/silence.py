@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.evaluator.intervals import gaps, merge
 from services.evaluator.metric import Metric, measured, unavailable
-from services.evaluator.timeline import Timeline
+from services.evaluator.timeline import MERGE_GAP_MS, Timeline
 from shared.events import MetricValue
 
 _BETWEEN_MS = 3_000
@@ -26,7 +26,7 @@ class SilenceShare:
     def compute(self, timeline: Timeline) -> MetricValue:
         if not timeline.turns_of("user") or not timeline.turns_of("hugo"):
             return unavailable(self, "both speakers must have spoken")
-        spoken = merge((*timeline.all_speech("user"), *timeline.all_speech("hugo")), 250)
+        spoken = merge(timeline.anyones_speech, MERGE_GAP_MS)
         return measured(self, 1 - sum(part.length_ms for part in spoken) / timeline.span.length_ms)
 
 
@@ -48,8 +48,7 @@ class LongPauses:
     def compute(self, timeline: Timeline) -> MetricValue:
         if not timeline.turns_of("user") or not timeline.turns_of("hugo"):
             return unavailable(self, "both speakers must have spoken")
-        spoken = merge((*timeline.all_speech("user"), *timeline.all_speech("hugo")))
-        count = sum(gap.length_ms > self._limit_ms for gap in gaps(spoken))
+        count = sum(gap.length_ms > self._limit_ms for gap in gaps(timeline.anyones_speech))
         if not self._is_fault:
             return measured(self, count)
         return measured(self, count, "warn" if count else "good")

@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 from arq import worker as arq_worker
 from arq.connections import ArqRedis
+from arq.jobs import Job
 from arq.worker import Worker, create_worker
 from redis.asyncio import ConnectionPool
 
@@ -147,19 +148,19 @@ async def test_a_bad_session_id_fails_its_job_only(door: Door) -> None:
     assert (worker.jobs_complete, worker.jobs_failed) == (1, 1)
 
 
-async def finished(door: Door, session_id: str) -> None:
-    key = f"arq:result:final_scorecard:{session_id}"
-    while not await door.broker.client.exists(key):
-        await asyncio.sleep(0.02)
+async def result_of(door: Door, session_id: str) -> Any:
+    """Wait until a job has its result."""
+    job = Job(f"final_scorecard:{session_id}", door.pool(), door.settings.jobs_queue, _deserializer=deserialize)
+    return await job.result(timeout=10, poll_delay=0.02)
 
 
 async def test_the_worker_runs_until_it_is_told_to_stop(door: Door) -> None:
     stopping = asyncio.Event()
     task = asyncio.create_task(run_jobs(door.worker, stopping))
     await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    assert await result_of(door, MISSING) == "no_events"
+    stopping.set()
     async with asyncio.timeout(10):
-        await finished(door, MISSING)
-        stopping.set()
         await task
 
 
@@ -184,28 +185,34 @@ async def test_a_job_cut_by_the_stop_goes_back_on_the_queue(door: Door, monkeypa
     assert not await door.broker.client.exists(f"arq:in-progress:final_scorecard:{MISSING}")
 
 
+class NoWait(ManualClock):
+    """A clock whose sleepers wake at once; it keeps what they asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    async def sleep(self, delay_s: float) -> None:
+        self.asked.append(delay_s)
+
+
 async def test_a_lost_redis_ends_a_worker_and_the_next_one_is_started(door: Door) -> None:
-    """The first worker meets a closed port; after the pause a second one does the work."""
-    clock, stopping = ManualClock(), asyncio.Event()
+    """The first workers meet a closed port; after growing pauses another one does the work."""
+    clock, stopping = NoWait(), asyncio.Event()
     made: list[Worker] = []
     lost = settings_for("redis://127.0.0.1:1/0")
 
     def make() -> Worker:
-        made.append(door.worker() if made else make_worker(lost, door.job))
+        made.append(door.worker() if len(made) == 6 else make_worker(lost, door.job))
         return made[-1]
 
     await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
     task = asyncio.create_task(run_jobs(make, stopping, clock))
-    async with asyncio.timeout(20):
-        while len(made) < 2:
-            await clock.advance(1.0)
-            await asyncio.sleep(0.02)
-        await finished(door, MISSING)
-        stopping.set()
-        while not task.done():
-            await clock.advance(1.0)
-            await asyncio.sleep(0.02)
-    await task
+    assert await result_of(door, MISSING) == "no_events"
+    stopping.set()
+    async with asyncio.timeout(10):
+        await task
+    assert clock.asked == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
 
 async def test_the_pool_has_time_limits_on_its_calls() -> None:
