@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_talk(commands.add_parser("talk", help="speak WAV files into a call", epilog=EXIT_CODES))
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
     _add_models(commands.add_parser("models", help="list, verify, install or replace speech models"))
+    _add_demo(commands.add_parser("demo", help="hold a spoken role-play with Hugo and keep it", epilog=EXIT_CODES))
     for name in ROLES:
         commands.add_parser(name, help=SERVICE_HELP[name], add_help=False)
     return parser
@@ -91,6 +92,13 @@ def _add_talk(talk: argparse.ArgumentParser) -> None:
     talk.add_argument("--scorecard", type=_seconds, default=10.0, metavar="SECONDS", help="wait for the scorecard")
     talk.add_argument("--events", action="store_true", help="print every event, partial transcripts and figures too")
     talk.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--language", choices=LANGUAGES, default="en")
+    demo.add_argument("--out", default="demo-output", metavar="FOLDER", help="where the sound and the report go")
+    demo.add_argument("--turns", type=_whole(1, 8), default=8, metavar="N", help="turns of the seller to speak")
+    demo.add_argument("--url", help="use this deployment; default: start one for the length of the demo")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
