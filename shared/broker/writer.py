@@ -13,7 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from redis.exceptions import ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from shared import metrics
 from shared.broker.connection import TRANSIENT, RedisClient
@@ -207,8 +215,13 @@ def _failed(answer: object) -> bool:
 
 
 def _may_pass_later(answer: object) -> bool:
-    """Full memory, a loading or a failing-over server pass; a key of another type never does."""
-    text = str(answer)
-    return not isinstance(answer, ResponseError) or text.startswith(
-        ("OOM", "LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY")
-    )
+    """Full memory, a loading or a failing-over server pass; a key of another type never does.
+
+    By class where redis-py has one (it cuts the code off the text), else by the code.
+    """
+    if not isinstance(answer, ResponseError) or isinstance(answer, _PASSING):
+        return True
+    return str(answer).startswith(("NOREPLICAS", "BUSY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"))
+
+
+_PASSING = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError, AskError)

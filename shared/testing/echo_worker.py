@@ -56,8 +56,11 @@ class EchoWorker:
         self.broker.publish_audio(self.broker.keys(session_id).audio_out, frame)
 
     def _spawn(self, work: Any) -> None:
-        assert self._group is not None
-        self._group.create_task(work)
+        try:
+            assert self._group is not None
+            self._group.create_task(work)
+        except RuntimeError:  # the worker is being stopped
+            work.close()
 
     async def _notify(self) -> None:
         async with self.changed:

@@ -170,6 +170,40 @@ async def test_an_entry_that_redis_will_never_take_does_not_block_the_others(bro
     assert await broker.client.xlen("sb:{00}:fine") == 1
 
 
+async def test_a_full_redis_is_waited_for(real_broker: Broker) -> None:
+    health: list[bool] = []
+    real_broker.writer.on_health(health.append)
+    seen = Collector()
+    real_broker.reader.subscribe("sb:{00}:s:events", "0", seen)
+    await real_broker.client.config_set("maxmemory", "1")
+    try:
+        real_broker.writer.add("sb:{00}:s:events", b"1", maxlen=10)
+        async with asyncio.timeout(10):
+            while real_broker.writer.up:
+                await asyncio.sleep(0)
+        real_broker.writer.add("sb:{00}:s:events", b"2", maxlen=10)
+        assert seen.entries == []
+    finally:
+        await real_broker.client.config_set("maxmemory", "0")
+    assert await seen.wait_for(2) == [b"1", b"2"]
+    assert health == [False, True]
+
+
+async def test_a_stream_subscribed_anew_is_read_from_its_new_position(broker: Broker) -> None:
+    """The answer of a read that was asked for the old position must neither be given nor move the new one."""
+    ids = [await broker.client.execute_command("XADD", "sb:{01}:s:events", "*", b"m", b"%d" % n) for n in range(3)]
+    old, new = Collector(), Collector()
+    broker.reader.subscribe("sb:{01}:s:events", ids[-1].decode(), old)
+    chunk = broker.reader._chunk_of[b"sb:{01}:s:events"]
+    async with asyncio.timeout(10):
+        while not chunk.waiting:
+            await asyncio.sleep(0)
+    await broker.client.execute_command("XADD", "sb:{01}:s:events", "*", b"m", b"3")  # its answer is on the way
+    broker.reader.subscribe("sb:{01}:s:events", "0", new)
+    assert await new.wait_for(4) == [b"0", b"1", b"2", b"3"]
+    assert old.entries == []
+
+
 async def test_history_returns_all_events_and_where_to_go_on(broker: Broker) -> None:
     session_id = new_session_id(1)
     keys = broker.keys(session_id)
