@@ -8,10 +8,10 @@ import sys
 
 from services.evaluator.job_queue import JobQueue, make_worker, open_pool, run_jobs
 from services.evaluator.jobs import JobContext
-from services.evaluator.judge import default_detector
 from services.evaluator.metrics import load_metrics
 from services.evaluator.session import EvaluatorSession
 from services.evaluator.settings import EvaluatorSettings
+from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
 from shared.runner import ServiceContext, exit_on_config_error, run_service
 from shared.session_worker import Publisher, SessionHandler, SessionWorker

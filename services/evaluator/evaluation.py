@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.evaluator.judge import Judge, default_detector
 from services.evaluator.metrics import compute_all
-from services.evaluator.scorecard import Scorecard, build_scorecard
+from services.evaluator.scorecard import Basis, Scorecard, build_scorecard
 from services.evaluator.scoring import Scorer, TurnVerdict
 from services.evaluator.timeline import Timeline, TimelineBuilder, Verdict
+from shared.coaching.detection import Detector
+from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import Knowledge, load_knowledge
 from shared.events import Event, MetricValue, SessionEnded, Transcript, VoiceToCoach
 
@@ -19,7 +20,7 @@ from shared.events import Event, MetricValue, SessionEnded, Transcript, VoiceToC
 class Evaluation:
     """Takes in events up to the session's end; what stands behind the end belongs to nobody."""
 
-    def __init__(self, detector: Judge, knowledge: Knowledge | None = None) -> None:
+    def __init__(self, detector: Detector, knowledge: Knowledge | None = None) -> None:
         self._detector = detector
         self._knowledge = knowledge or load_knowledge()
         self._builder = TimelineBuilder()
@@ -38,12 +39,13 @@ class Evaluation:
         return self._scorer.verdicts
 
     def add(self, event: Event) -> Verdict:
-        """Take in an event (cheap: no detection, no metrics). After the end everything is `stale`."""
+        """Take in an event (cheap: no verdict, no metrics). After the end everything is `stale`."""
         if self.end_reason is not None:
             return "stale"
         verdict = self._builder.add(event)
         if verdict != "taken":
             return verdict
+        self._scorer.take(event)
         body = event.body
         if isinstance(body, SessionEnded):
             self.end_reason = body.reason
@@ -77,16 +79,14 @@ class Evaluation:
     def scorecard(self) -> Scorecard:
         """Return the scorecard of what was taken in; scores what is left first."""
         self.score_rest()
-        return build_scorecard(
-            timeline=self.timeline,
-            verdicts=self.verdicts,
-            metrics=self.metrics(),
-            knowledge=self._knowledge,
-            detector_version=self._detector.version,
-            is_committed=self._scorer.is_committed,
-            end_reason=self.end_reason,
-            notes=self._notes(),
+        basis = Basis(
+            self._knowledge,
+            self._detector.version,
+            self._scorer.is_committed,
+            self._scorer.is_coached,
+            self.end_reason,
         )
+        return build_scorecard(self.timeline, self.verdicts, self.metrics(), basis, self._notes())
 
     def _notes(self) -> list[str]:
         notes = []
@@ -99,7 +99,7 @@ class Evaluation:
         return notes
 
 
-def evaluate_events(events: Iterable[Event], detector: Judge | None = None) -> Scorecard:
+def evaluate_events(events: Iterable[Event], detector: Detector | None = None) -> Scorecard:
     """Return the scorecard of recorded events, the same bytes as the live session's."""
     evaluation = Evaluation(detector or default_detector())
     for event in events:
@@ -109,6 +109,6 @@ def evaluate_events(events: Iterable[Event], detector: Judge | None = None) -> S
     return evaluation.scorecard()
 
 
-def scorecard_bytes(events: Iterable[Event], detector: Judge | None = None) -> bytes:
+def scorecard_bytes(events: Iterable[Event], detector: Detector | None = None) -> bytes:
     """Return the canonical JSON of the events' scorecard."""
     return evaluate_events(events, detector).to_bytes()

@@ -16,12 +16,12 @@ from arq import Retry
 
 from services.evaluator import telemetry
 from services.evaluator.evaluation import evaluate_events
-from services.evaluator.judge import Judge
 from services.evaluator.scorecard import canonical_json
 from shared import metrics as shared_metrics
 from shared.broker import RedisClient
 from shared.broker.connection import TRANSIENT
 from shared.broker.writer import FIELD
+from shared.coaching.detection import Detector
 from shared.errors import WireError
 from shared.events import Event, ScorecardReady, SessionEnded, SessionStarted
 from shared.streams import check_session_id, session_keys
@@ -44,7 +44,7 @@ class JobContext:
     """What jobs get to work with."""
 
     client: RedisClient
-    detector: Judge
+    detector: Detector
     n_shards: int
     keep_s: int
     max_tries: int

@@ -55,18 +55,26 @@ def canonical_json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a card rests on, beside the timeline: the method, the judge, and what the talk had come to."""
+
+    knowledge: Knowledge
+    detector_version: str
+    is_committed: bool
+    is_coached: bool
+    end_reason: str | None
+
+
 def build_scorecard(
-    *,
     timeline: Timeline,
     verdicts: Sequence[TurnVerdict],
     metrics: Sequence[MetricValue],
-    knowledge: Knowledge,
-    detector_version: str,
-    is_committed: bool,
-    end_reason: str | None,
+    basis: Basis,
     notes: Sequence[str],
 ) -> Scorecard:
     """Return the scorecard of a session."""
+    knowledge = basis.knowledge
     phases = phase_scores(verdicts, knowledge)
     explored = themes(verdicts, knowledge)
     listed = [verdict_entry(verdict) for verdict in verdicts[:MAX_TURN_ENTRIES]]
@@ -79,14 +87,14 @@ def build_scorecard(
             "evaluator_version": EVALUATOR_VERSION,
             "knowledge_version": knowledge.version,
             "knowledge_hash": knowledge.knowledge_hash,
-            "detector": detector_version,
-            "session": _session(timeline, end_reason),
+            "detector": basis.detector_version,
+            "session": _session(timeline, basis),
             "metrics": [metric_entry(metric) for metric in metrics],
             "turns": listed,
             "phases": phases,
             "themes": explored,
             "attitudes": attitudes(verdicts),
-            "gate": gate(verdicts, is_committed),
+            "gate": gate(verdicts, basis.is_committed),
             "structure": structure(verdicts, phases, explored["score"]),
             "errors": dict(Counter(code for verdict in verdicts for code in verdict.errors)),
             "totals": overall(phases),
@@ -126,11 +134,12 @@ def verdict_entry(verdict: TurnVerdict) -> dict[str, Any]:
     }
 
 
-def _session(timeline: Timeline, end_reason: str | None) -> dict[str, Any]:
+def _session(timeline: Timeline, basis: Basis) -> dict[str, Any]:
     return {
         "language": timeline.language,
         "locale": timeline.locale,
-        "end_reason": end_reason,
+        "end_reason": basis.end_reason,
+        "hugo_is": "coach" if basis.is_coached else "customer",
         "talk_s": rounded(timeline.span.length_ms / 1000),
         "user_turns": len(timeline.turns_of("user")),
         "hugo_turns": len(timeline.turns_of("hugo")),

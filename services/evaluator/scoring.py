@@ -8,18 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from services.evaluator.judge import Judge
 from services.evaluator.timeline import Turn
-from shared.coaching.detection import Detection, DetectionContext
+from shared.coaching.conversation import Conversation, read_plan
+from shared.coaching.detection import Detection, Detector
 from shared.coaching.knowledge import Knowledge, Quality
-from shared.events import TurnScored
+from shared.events import CoachToVoice, Event, SessionStarted, Transcript, TurnScored, VoiceToCoach
 
 MAX_EVIDENCE_CHARS = 200
-MAX_CUSTOMER_CHARS = 2_000
-"""Of what the customer said, so much is kept as context, the newest."""
-
 COMMITMENT = "2.4"
-NO_GATE = "no_commitment_before_phase3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +54,30 @@ class TurnVerdict:
 
 
 class Scorer:
-    """Scores user turns in the order in which they become final, and keeps what the next one depends on.
+    """Scores user turns in the order in which they become final.
 
-    State: the phase of the talk, techniques so far, the customer's words and attitude, and whether a clear yes
-    to a commitment question (2.4) was given. Only that yes opens phase 3; asking alone does not.
+    What one turn means for the next (phase, gate, attitude, talk to the coach) is `Conversation`'s, the same
+    fold that the coach uses, so that both see the same talk. Hugo speaks as the coach once an answer with a
+    plan behind it came from the coach: the customer is then only who the coach quotes. Before that, and in
+    sessions without a coach, Hugo is the customer himself.
     """
 
-    def __init__(self, detector: Judge, knowledge: Knowledge) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._phase: int | None = None
-        self._done: list[str] = []
-        self._customer_text = ""
-        self._attitude: str | None = None
+        self._talk = Conversation(knowledge, detector)
+        self._is_coached = False
         self._heard: set[str] = set()
         self._verdicts: dict[str, TurnVerdict] = {}
-        self._awaits_yes = False
-        self.is_committed = False
+
+    @property
+    def is_committed(self) -> bool:
+        """True once the customer gave a clear yes to 2.4, or practice began behind that gate by agreement."""
+        return self._talk.committed
+
+    @property
+    def is_coached(self) -> bool:
+        """True if Hugo speaks as the coach and lends the customer a voice."""
+        return self._is_coached
 
     @property
     def verdicts(self) -> tuple[TurnVerdict, ...]:
@@ -85,40 +88,39 @@ class Scorer:
         """Tell whether a turn has its verdict."""
         return turn_id in self._verdicts
 
+    def take(self, event: Event) -> None:
+        """Take in what the coach plans and what Hugo says; user turns come through `score`."""
+        body = event.body
+        if isinstance(body, CoachToVoice):
+            self._is_coached = self._is_coached or bool(read_plan(body.rationale))
+        if isinstance(body, SessionStarted) or (self._is_coached and not isinstance(body, VoiceToCoach)):
+            self._talk.apply(event)
+            if isinstance(body, Transcript) and body.final:
+                self._heard.add(body.turn)
+
     def score(self, turn: Turn, hugo_turns: Iterable[Turn]) -> TurnVerdict:
         """Return the verdict on a user turn; `hugo_turns` are Hugo's so far, in order. A turn is scored once."""
         if turn.id in self._verdicts:
             return self._verdicts[turn.id]
-        for said in hugo_turns:
-            if said.start_ms <= turn.start_ms and said.id not in self._heard and said.text:
-                self._hear(said)
-        context = DetectionContext(
-            phase=self._phase,
-            attitude=self._attitude,
-            customer_text=self._customer_text,
-            done=tuple(self._done),
-            committed=self.is_committed,
-        )
-        found = self._detector.detect(turn.text, turn.language, context)
+        if not self._is_coached:
+            self._hear_customer(turn, hugo_turns)
+        heard = self._talk.hear_user(turn.id, turn.text, turn.language)
+        found = heard.detection
         if not turn.is_final and found.quality == "missed":
             # Half a turn shows what was said, never what was left out.
             found = replace(found, scored=False, quality=None, errors=())
-        verdict = self._judge(turn, found)
-        self._verdicts[turn.id] = verdict
-        self._move_on(found)
+        verdict = self._verdicts[turn.id] = self._judge(turn, found, heard.attitude)
         return verdict
 
-    def _hear(self, said: Turn) -> None:
-        self._heard.add(said.id)
-        self._customer_text = f"{self._customer_text}\n{said.text}".strip()[-MAX_CUSTOMER_CHARS:]
-        self._attitude = self._detector.attitude(said.text, said.language, self._phase)
-        if self._awaits_yes:
-            self.is_committed = self.is_committed or self._detector.is_clear_yes(said.text, said.language)
-            self._awaits_yes = False
+    def _hear_customer(self, turn: Turn, hugo_turns: Iterable[Turn]) -> None:
+        for said in hugo_turns:
+            if said.start_ms <= turn.start_ms and said.id not in self._heard and said.text:
+                self._heard.add(said.id)
+                self._talk.hear_customer(said.text, said.language)
 
-    def _judge(self, turn: Turn, found: Detection) -> TurnVerdict:
+    def _judge(self, turn: Turn, found: Detection, attitude: str | None) -> TurnVerdict:
         is_handled: bool | None = None
-        if self._attitude is not None and found.scored and found.expected:
+        if attitude is not None and found.scored and found.expected:
             is_handled = found.quality in {"ok", "partial"} and any(
                 self._knowledge.is_within(item, wanted) for item in found.techniques for wanted in found.expected
             )
@@ -131,18 +133,9 @@ class Scorer:
             phase=found.phase,
             errors=found.errors,
             evidence=found.evidence[:MAX_EVIDENCE_CHARS],
-            attitude=self._attitude,
+            attitude=attitude,
             expected=found.expected,
             is_handled=is_handled,
             is_scored=found.scored,
             is_final=turn.is_final,
         )
-
-    def _move_on(self, found: Detection) -> None:
-        if not found.scored:
-            return
-        self._done += [item for item in found.techniques if item not in self._done]
-        self._awaits_yes = COMMITMENT in found.techniques and found.quality in {"ok", "partial"}
-        if found.phase is not None and NO_GATE not in found.errors:
-            self._phase = found.phase  # a pitch before the customer's yes does not move the talk on
-        self._attitude = None  # an attitude calls for an answer once; a second turn in a row starts afresh

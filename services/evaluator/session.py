@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from services.evaluator import telemetry
 from services.evaluator.evaluation import Evaluation
-from services.evaluator.judge import Judge
 from services.evaluator.scorecard import EVALUATOR_VERSION
 from services.evaluator.scoring import TurnVerdict
+from shared.coaching.detection import Detector
 from shared.errors import Overloaded, WireError
 from shared.events import Body, Event, MetricsUpdated, ScorecardReady, SessionEnded, TurnEnded
 from shared.session_worker import Publisher
@@ -41,7 +41,7 @@ class EvaluatorSession:
     the history shows as published is not published again.
     """
 
-    def __init__(self, session_id: str, publisher: Publisher, detector: Judge, enqueue: Enqueue) -> None:
+    def __init__(self, session_id: str, publisher: Publisher, detector: Detector, enqueue: Enqueue) -> None:
         self._session_id = session_id
         self._publisher = publisher
         self._enqueue = enqueue

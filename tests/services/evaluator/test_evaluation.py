@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.evaluator.evaluation import Evaluation, evaluate_events, scorecard_bytes
-from services.evaluator.judge import default_detector
+from shared.coaching.detector import default_detector
 from shared.events import (
     Event,
     Prosody,

@@ -25,10 +25,10 @@ from services.evaluator.job_queue import (
     worker_settings,
 )
 from services.evaluator.jobs import JobContext, scorecard_key
-from services.evaluator.judge import default_detector
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker import Broker
 from shared.clock import ManualClock
+from shared.coaching.detector import default_detector
 from shared.events import Event, ScorecardReady
 
 MISSING = "01jd0000000000000000000009"

@@ -10,8 +10,8 @@ from arq import Retry
 from services.evaluator import telemetry
 from services.evaluator.evaluation import evaluate_events
 from services.evaluator.jobs import PAGE, JobContext, final_scorecard, read_events, scorecard_key
-from services.evaluator.judge import default_detector
 from shared.broker import Broker
+from shared.coaching.detector import default_detector
 from shared.events import Event, Notice, ScorecardReady, SessionStarted
 from shared.streams import session_keys
 

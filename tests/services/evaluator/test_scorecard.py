@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from services.evaluator.scorecard import EVALUATOR_VERSION, MAX_TURN_ENTRIES, SCHEMA, build_scorecard, canonical_json
+from services.evaluator.scorecard import (
+    EVALUATOR_VERSION,
+    MAX_TURN_ENTRIES,
+    SCHEMA,
+    Basis,
+    build_scorecard,
+    canonical_json,
+)
 from services.evaluator.scoring import MAX_EVIDENCE_CHARS, TurnVerdict
 from services.evaluator.timeline import Timeline
 from shared.coaching.knowledge import load_knowledge
@@ -32,16 +39,8 @@ def verdict(number: int) -> TurnVerdict:
 
 
 def card(verdicts: list[TurnVerdict], metrics: tuple[MetricValue, ...] = ()) -> dict[str, Any]:
-    return build_scorecard(
-        timeline=Timeline(),
-        verdicts=verdicts,
-        metrics=metrics,
-        knowledge=load_knowledge(),
-        detector_version="d-1",
-        is_committed=False,
-        end_reason="idle",
-        notes=["a note"],
-    ).data
+    basis = Basis(load_knowledge(), "d-1", is_committed=False, is_coached=True, end_reason="idle")
+    return build_scorecard(Timeline(), verdicts, metrics, basis, ["a note"]).data
 
 
 def test_canonical_json_has_one_form() -> None:
@@ -56,6 +55,7 @@ def test_the_card_says_what_it_rests_on() -> None:
     assert (data["schema"], data["evaluator_version"], data["detector"]) == (SCHEMA, EVALUATOR_VERSION, "d-1")
     assert data["knowledge_hash"] == load_knowledge().knowledge_hash
     assert "a note" in data["notes"]
+    assert (data["session"]["hugo_is"], data["session"]["end_reason"]) == ("coach", "idle")
     assert "coaching hints" in data["notice"]["en"]
     assert "employment" in data["notice"]["en"]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.evaluator.judge import default_detector
-from services.evaluator.scoring import MAX_CUSTOMER_CHARS, MAX_EVIDENCE_CHARS, Scorer
+from services.evaluator.scoring import MAX_EVIDENCE_CHARS, Scorer
 from services.evaluator.timeline import Turn
 from shared.coaching.detection import NO_CONTEXT, Detection, DetectionContext
+from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
-from shared.events import Language, Speaker
+from shared.events import Body, CoachToVoice, Event, Language, Speaker, Transcript
 
 
 @dataclass
@@ -76,14 +76,6 @@ def test_a_yes_to_anything_else_commits_to_nothing() -> None:
     assert not scores.is_committed
 
 
-def test_a_missed_commitment_question_opens_nothing() -> None:
-    judge = Script([Detection(("2.4",), "missed", phase=2), ok("3.2", phase=3)])
-    scores = scorer(judge)
-    scores.score(turn("u1", 1_000), [])
-    scores.score(turn("u2", 3_000), [turn("h1", 2_000, "Ja.")])
-    assert not scores.is_committed
-
-
 def test_a_pitch_before_the_yes_does_not_move_the_talk_on() -> None:
     early = Detection(("3.2",), "missed", ("premature_pitch", "no_commitment_before_phase3"), phase=3)
     judge = Script([ok("2.1.1"), early, ok("2.3")])
@@ -109,22 +101,48 @@ def test_an_attitude_is_met_by_what_it_calls_for_and_nothing_else() -> None:
     assert found == [True, False, False, None]
 
 
-def test_an_attitude_calls_for_an_answer_once() -> None:
-    judge = Script([ok("2.1.1"), ok("2.1.1")], {"Te duur.": "bezwaar"})
+def test_a_customers_line_is_heard_once() -> None:
+    judge = Script([ok("2.1.1"), ok("2.1.1")], {"Tja.": "ontwijkend"})
     scores = scorer(judge)
-    scores.score(turn("u1", 1_000), [turn("h1", 0, "Te duur.")])
-    scores.score(turn("u2", 2_000), [turn("h1", 0, "Te duur.")])
-    assert [context.attitude for context in judge.asked] == ["bezwaar", None]
+    scores.score(turn("u1", 1_000), [turn("h1", 0, "Tja.")])
+    scores.score(turn("u2", 2_000), [turn("h1", 0, "Tja.")])
+    assert [context.attitude for context in judge.asked] == ["ontwijkend", None]
+    assert judge.asked[1].customer_text == "Tja."
 
 
-def test_talk_to_the_coach_leaves_the_talk_where_it_was() -> None:
-    judge = Script([ok("2.4"), Detection(scored=False, phase=2), ok("2.3")])
+def event(body: Body, name: str) -> Event:
+    return Event(name, "s", "voice", 1, 0, 0, body)
+
+
+def test_a_coached_talk_hears_the_customer_in_what_the_coach_quotes() -> None:
+    line = 'Goed zo. Je klant zegt: "Te duur." Wat zeg je?'
+    judge = Script([ok("2.1.1"), ok("4.2.4", phase=4, expected=("4.2.4",))], {"Te duur.": "bezwaar"})
     scores = scorer(judge)
-    scores.score(turn("u1", 1_000), [])
-    scores.score(turn("u2", 2_000), [])
-    scores.score(turn("u3", 4_000), [turn("h1", 3_000, "Ja.")])
-    assert scores.is_committed
-    assert scores.verdicts[1].is_scored is False
+    scores.take(event(CoachToVoice("", "Dag, wat verkoop je?", rationale="move=begin"), "c0"))
+    scores.take(event(Transcript("h1", "hugo", "Dag, laten we beginnen.", True, 0, 500, "nl"), "h1"))
+    scores.score(turn("u1", 1_000), [turn("h1", 0, "Dag, laten we beginnen.")])
+    scores.take(event(CoachToVoice("u1", line, rationale="move=praise"), "c1"))
+    scores.take(event(Transcript("h2", "hugo", line, True, 2_000, 2_500, "nl"), "h2"))
+    verdict = scores.score(turn("u2", 3_000), [turn("h2", 2_000, line)])
+    assert scores.is_coached
+    assert judge.asked[0] == DetectionContext()  # the coach's own words are no customer's
+    assert (judge.asked[1].attitude, judge.asked[1].customer_text) == ("bezwaar", "Te duur.")
+    assert verdict.is_handled is True
+
+
+def test_an_answer_to_the_coach_is_no_try_at_selling() -> None:
+    judge = Script([Detection((), "missed", ("closed_question",), phase=None)])
+    scores = scorer(judge)
+    asked = CoachToVoice("", "Wat verkoop je?", rationale="move=ask_slot; slot=product")
+    scores.take(event(asked, "c0"))
+    verdict = scores.score(turn("u1", 1_000, "Machines voor de bouw"), [])
+    assert (verdict.is_scored, verdict.quality, verdict.errors) == (False, None, ())
+
+
+def test_a_hint_without_a_plan_leaves_hugo_the_customer() -> None:
+    scores = scorer(Script())
+    scores.take(event(CoachToVoice("u1", "Ho, wacht even."), "c0"))
+    assert not scores.is_coached
 
 
 def test_half_a_turn_shows_what_was_said_never_what_was_left_out() -> None:
@@ -148,7 +166,7 @@ def test_long_words_are_cut_to_their_bounds() -> None:
     scores = scorer(judge)
     verdict = scores.score(turn("u1", 1_000), [turn("h1", 0, "a" * 5_000 + "z")])
     assert len(verdict.body().evidence) == MAX_EVIDENCE_CHARS
-    assert len(judge.asked[0].customer_text) == MAX_CUSTOMER_CHARS
+    assert len(judge.asked[0].customer_text) == 2_000
     assert judge.asked[0].customer_text.endswith("z")  # the newest is kept
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from services.evaluator.evaluation import evaluate_events
-from services.evaluator.judge import default_detector
 from services.evaluator.scorecard import canonical_json
 from services.evaluator.session import METRICS_EVERY_MS, EvaluatorSession
 from services.evaluator.timeline import TimelineBuilder
+from shared.coaching.detector import default_detector
 from shared.errors import Overloaded
 from shared.events import (
     Body,
