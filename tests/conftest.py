@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
+from services.command_line.deployment import Deployment, own_deployment
 from shared.broker import Broker
 from shared.redis_server import RedisServer
 from shared.testing.brokers import fake_broker, running
@@ -43,3 +45,10 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
         chosen = fake_broker()
     async with running(chosen):
         yield chosen
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def running_stack() -> AsyncIterator[Deployment]:
+    """The whole product as a user starts it: `splitbrain up`, English, local models; one for the run."""
+    async with own_deployment("--language", "en") as deployment:
+        yield deployment

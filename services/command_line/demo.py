@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import statistics
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,16 +15,15 @@ from typing import Any
 from services.command_line import call_report, console
 from services.command_line.call_options import CallFailed, CallOptions
 from services.command_line.client import Received
+from services.command_line.deployment import own_deployment
 from services.command_line.exits import CommandError, Exit
 from services.command_line.scorecard_report import scorecard_lines
 from services.command_line.talk import Conversation, hold_conversation
 from services.command_line.turn_script import TurnRules
-from services.command_line.wav import Pcm, parse_wav, write_wav
+from services.command_line.wav import Pcm, parse_wav, resample, write_wav
 from shared.events import Spoken, Transcript
 from shared.wire import event_to_json
 
-START_LIMIT_S = 240.0
-STOP_LIMIT_S = 30.0
 RULES = TurnRules(gap_ms=600, greeting_ms=6_000, answer_timeout_ms=12_000)
 
 
@@ -41,14 +38,14 @@ def run(options: argparse.Namespace) -> Exit:
 async def _run(options: argparse.Namespace) -> Exit:
     script, clips = await asyncio.to_thread(load_role_play, options.language, options.turns)
     out = Path(options.out)
-    async with _deployment(options.url, options.language) as url:
+    async with _address(options.url, options.language) as url:
         console.say(f"\na seller ({script['speaker']}) practises with Hugo; {len(clips)} turns, in real time:\n")
         call = CallOptions(engine="cascade", language=options.language, extra=(("consent_store_transcript", "1"),))
         done = await hold_conversation(
             url.replace("http", "ws", 1), clips, call, RULES, on_event=_print, scorecard_timeout_s=15.0
         )
     await asyncio.to_thread(_keep, out, done)
-    missing = _report(done, clips, script["turns"])
+    missing = _report(done, clips)
     console.say(f"\nkept: {out / 'conversation.wav'} (left: the seller, right: Hugo), {out / 'events.jsonl'}")
     for line in missing:
         console.warn(f"missing: {line}")
@@ -60,7 +57,7 @@ def load_role_play(language: str, n_turns: int) -> tuple[dict[str, Any], list[Pc
     folder = files("services.command_line") / "role_play" / language
     script: dict[str, Any] = json.loads((folder / "script.json").read_text("utf-8"))
     numbers = range(1, min(n_turns, len(script["turns"])) + 1)
-    return script, [parse_wav((folder / f"{number:02d}.wav").read_bytes()) for number in numbers]
+    return script, [resample(*parse_wav((folder / f"{number:02d}.wav").read_bytes())) for number in numbers]
 
 
 def _print(thing: Received) -> None:
@@ -71,54 +68,13 @@ def _print(thing: Received) -> None:
 
 
 @asynccontextmanager
-async def _deployment(url: str | None, language: str) -> AsyncIterator[str]:
-    """Yield the address of a running deployment: the one at `url`, or an own `splitbrain up` for the block."""
+async def _address(url: str | None, language: str) -> AsyncIterator[str]:
+    """Yield the address of a deployment: the given one, or an own one for the length of the block."""
     if url:
         yield url
         return
-    up = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.cli", "up", "--port", "0", "--language", language, "--json"),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert up.stdout is not None
-    drain: asyncio.Task[None] | None = None
-    try:
-        async with asyncio.timeout(START_LIMIT_S):
-            address = await _address(up.stdout)
-        drain = asyncio.create_task(_drain(up.stdout))
-        yield address
-    except TimeoutError as error:
-        raise CommandError(Exit.FAILED, f"the services were not ready within {START_LIMIT_S:.0f} s") from error
-    finally:
-        await _stop(up)
-        if drain:
-            drain.cancel()
-
-
-async def _address(stream: asyncio.StreamReader) -> str:
-    while line := await stream.readline():
-        entry = json.loads(line)
-        if entry.get("type") == "ready":
-            return str(entry["url"])
-    raise CommandError(Exit.FAILED, "the services did not come up; `splitbrain up --verbose` shows why")
-
-
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.readline():
-        pass
-
-
-async def _stop(up: asyncio.subprocess.Process) -> None:
-    if up.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        up.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(STOP_LIMIT_S):
-            await up.wait()
-    except TimeoutError:
-        up.kill()
-        await up.wait()
+    async with own_deployment("--language", language) as own:
+        yield own.url
 
 
 def _keep(out: Path, done: Conversation) -> None:
@@ -129,7 +85,7 @@ def _keep(out: Path, done: Conversation) -> None:
     (out / "events.jsonl").write_text(lines, "utf-8")
 
 
-def _report(done: Conversation, clips: list[Pcm], script: list[str]) -> list[str]:
+def _report(done: Conversation, clips: list[Pcm]) -> list[str]:
     """Print transcripts, latencies and scorecard; return what should have come and did not."""
     finals = [thing.event.body for thing in done.received if thing.event and isinstance(thing.event.body, Transcript)]
     finals = sorted((body for body in finals if body.final), key=lambda body: body.start_ms)
