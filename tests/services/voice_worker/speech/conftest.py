@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import wave
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 
 from services.voice_worker.speech.host_life import HostSpec
@@ -56,3 +61,58 @@ async def host(make_host: Callable[[HostSpec], HostProcess], spec: HostSpec) -> 
     started = make_host(spec)
     await started.start()
     return started
+
+
+TONE = (np.sin(np.arange(24_000) * 0.1) * 8_000).astype("<i2").tobytes()
+
+
+@dataclass
+class Double:
+    """A server with OpenAI's two speech calls: what it was asked, and how it shall answer."""
+
+    asked: list[dict[str, str]] = field(default_factory=list)
+    status: int = 200
+    verbose: bool = True
+    stall: asyncio.Event | None = None
+    tone: bytes = TONE
+
+    async def transcriptions(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        upload = form["file"]
+        assert isinstance(upload, web.FileField)
+        with wave.open(io.BytesIO(upload.file.read())) as sound:
+            seconds = sound.getnframes() / sound.getframerate()
+        asked = {key: str(value) for key, value in form.items() if key != "file"}
+        self.asked.append({**asked, "seconds": str(seconds), "key": request.headers["Authorization"]})
+        if self.status != 200:
+            return web.json_response({"error": {"message": "you said: a secret"}}, status=self.status)
+        if form["response_format"] != "verbose_json":
+            return web.json_response({"text": " hello world "})
+        if not self.verbose:
+            return web.json_response({"error": {"message": "response_format verbose_json"}}, status=400)
+        words = [{"word": "hello", "start": 0.1, "end": 0.4}, {"word": " world", "start": 0.5, "end": 0.9}]
+        return web.json_response(
+            {"text": "hello world", "language": "english", "duration": seconds, "words": words, "segments": []}
+        )
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append({key: str(value) for key, value in (await request.json()).items()})
+        if self.status != 200:
+            return web.json_response({"error": {"message": "no"}}, status=self.status)
+        response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
+        await response.prepare(request)
+        await response.write(TONE[:9_601])  # in the middle of a sample
+        if self.stall is not None:
+            await self.stall.wait()
+        await response.write(TONE[9_601:])
+        return response
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[tuple[Double, str]]:
+    behaviour = Double()
+    app = web.Application(client_max_size=8_000_000)
+    app.router.add_post("/v1/audio/transcriptions", behaviour.transcriptions)
+    app.router.add_post("/v1/audio/speech", behaviour.speech)
+    async with TestServer(app) as server:
+        yield behaviour, str(server.make_url("/v1"))
