@@ -68,6 +68,7 @@ class Conversation:
         self.slots: dict[Slot, str] = {}
         self.asked: dict[Slot, int] = {}
         self.lines: deque[Line] = deque(maxlen=MAX_TURNS)
+        self.practising = False
         self.last_plan: Mapping[str, str] = {}
         self._detector = detector
         self._turns: OrderedDict[str, UserTurn] = OrderedDict()
@@ -174,6 +175,7 @@ class Conversation:
         plan = read_plan(chunk.rationale)
         if plan and chunk.chunk == 0:
             self.last_plan = plan
+            self.practising = self.practising or plan.get("practice") == "yes"
             slot = _as_slot(plan.get("slot"))
             if slot:
                 self.asked[slot] = self.asked.get(slot, 0) + 1
@@ -192,6 +194,7 @@ class Conversation:
     # --- inside
 
     def _move_on(self, detection: Detection) -> None:
+        self.practising = self.practising or bool(detection.techniques)
         for technique in detection.techniques:
             self.done.append(technique)
             theme = self.knowledge.technique(technique).theme

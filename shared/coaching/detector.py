@@ -76,7 +76,6 @@ _GIVES_WAY = (
     ("2.1.6", "2.4"),
     ("2.2", "4.2.6"),
     ("3.3", "3.4"),
-    ("3.4", "4.3.3"),
     ("4.1", "4.INDIEN"),
     ("4.3.4", "4.1"),
     ("4.2.1", "3.7"),
@@ -87,6 +86,9 @@ _GIVES_WAY = (
     ("2.1.1.4", "2.2"),
     ("2.1.1", "4.2.4"),
 )
+
+# Of two that are said with the same words, the phase of the talk decides.
+_BY_PHASE = {3: frozenset(["4.3.1", "4.3.2", "4.3.3"]), 4: frozenset(["3.4"])}
 
 _ONE_BREATH = ({"4.2.1", "4.1"}, {"4.2.1", "4.3.4"}, {"2.1.3", "2.1.5"}, {"4.3.2", "4.3.3"})
 
@@ -175,7 +177,8 @@ class RuleDetector:
         if technique in self._knowledge.expected(context.attitude, context.phase):
             support += _EXPECTED
         if context.phase is not None:
-            support += _SAME_PHASE if phase == context.phase else 0.0
+            support += _SAME_PHASE if phase == context.phase else -0.05 * abs(phase - context.phase)
+            support -= _FAR if technique in _BY_PHASE.get(context.phase, ()) else 0.0
             support -= _FAR if phase == 4 and context.phase <= 2 and not context.committed else 0.0
             support -= _FAR if phase == 1 and context.phase >= 3 else 0.0
         if technique.startswith("4.2.") and context.done[-1:] == (technique,):
