@@ -21,6 +21,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from services.edge.web_page import PAGE_HEADERS
 from shared.audio.ogg import OggOpusMuxer
 from shared.audio.opus import OpusEncoder
 from shared.events import Event
@@ -29,7 +30,7 @@ from shared.wire import event_to_json
 WEB = Path(__file__).parents[2] / "services" / "edge" / "web"
 SPEECH = Path(__file__).parents[1] / "fixtures" / "audio" / "en_human"
 TIMEOUT_S = 20.0
-CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
+CSP = PAGE_HEADERS["Content-Security-Policy"]
 ENGINES: list[dict[str, Any]] = [
     {"id": "cascade", "languages": ["nl", "en"], "duplex": False, "available": True, "description": "Local models"},
     {"id": "personaplex", "languages": ["en"], "duplex": True, "available": True, "description": "Speech to speech"},
@@ -40,8 +41,9 @@ ENGINES: list[dict[str, Any]] = [
 class EdgeClient:
     """The server's end of one page's WebSocket. The test says what goes out and reads what came in."""
 
-    def __init__(self, socket: web.WebSocketResponse, query: dict[str, str]) -> None:
-        self.query = query
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self.query = dict(request.query)
+        self._transport = request.transport
         self.received: list[bytes] = []
         self.is_closed = asyncio.Event()
         self.close_code: int | None = None
@@ -76,11 +78,18 @@ class EdgeClient:
     async def event(self, body: Any, *, id: str = "", media_ms: int = 0, epoch: int = 1, source: Any = "voice") -> None:
         self._events += 1
         name = id or f"test:{self._events}"
-        event = Event(name, "s-1", source, epoch, media_ms, 0, body)
+        await self.envelope(Event(name, "s-1", source, epoch, media_ms, 0, body))
+
+    async def envelope(self, event: Event) -> None:
         await self.send(4, json.dumps(event_to_json(event)).encode())
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._socket.close(code=code, message=reason.encode())
+
+    def abort(self) -> None:
+        """Cut the connection without a goodbye, as a failing network does."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class EdgeDouble:
@@ -89,9 +98,11 @@ class EdgeDouble:
     def __init__(self) -> None:
         self.engines: list[dict[str, Any]] | None = ENGINES
         self.ticket_status = 200
+        self.refuse_chat = 0
         self.requests: list[str] = []
         self.authorizations: list[str] = []
         self.clients: asyncio.Queue[EdgeClient] = asyncio.Queue()
+        self._all_clients: list[EdgeClient] = []
         app = web.Application()
         app.router.add_get("/", self._index)
         app.router.add_get("/blank", self._blank)
@@ -106,6 +117,11 @@ class EdgeDouble:
     def url(self) -> str:
         # A browser counts localhost as secure; that is what opens the microphone.
         return f"http://localhost:{self.server.port}"
+
+    async def stop(self) -> None:
+        for client in self._all_clients:
+            client.abort()
+        await self.server.close()
 
     async def next_client(self) -> EdgeClient:
         async with asyncio.timeout(TIMEOUT_S):
@@ -128,13 +144,17 @@ class EdgeDouble:
     async def _tickets(self, request: web.Request) -> web.Response:
         self.authorizations.append(request.headers.get("Authorization", ""))
         if self.ticket_status != 200:
-            return web.Response(status=self.ticket_status, headers={"Retry-After": "7"})
+            error = {"error": {"code": "refused", "message": "the desk says no"}}
+            return web.json_response(error, status=self.ticket_status, headers={"Retry-After": "7"})
         return web.json_response({"ticket": "one-time-ticket"})
 
-    async def _chat(self, request: web.Request) -> web.WebSocketResponse:
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_chat:
+            return web.Response(status=self.refuse_chat)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        client = EdgeClient(socket, dict(request.query))
+        client = EdgeClient(socket, request)
+        self._all_clients.append(client)
         await self.clients.put(client)
         await client.run()
         return socket
@@ -192,12 +212,17 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.fixture
+def talker() -> Talker:
+    return Talker()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def edge() -> AsyncIterator[EdgeDouble]:
     double = EdgeDouble()
     await double.server.start_server()
     yield double
-    await double.server.close()
+    await double.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

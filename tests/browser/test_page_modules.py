@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.async_api import Page
 
+from services.evaluator.metrics import load_metrics
 from shared.audio.ogg import OggOpusDemuxer, OggOpusMuxer
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+KNOWLEDGE = Path(__file__).parents[2] / "shared" / "coaching" / "knowledge" / "epic.json"
 TO_BASE64 = "(bytes) => btoa(String.fromCharCode(...bytes))"
 FROM_BASE64 = "(text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))"
 
@@ -215,6 +219,31 @@ async def test_close_codes_and_retry_times_have_one_meaning(page: Page, edge: An
     )
     assert answer[0] == ["ended", "ended", "lost", "failed", "denied", "failed", "restarting", "full"]
     assert answer[1] == [13, 7, 5, 5, 600, 1]
+
+
+async def test_retries_grow_and_stop_when_the_conversation_is_no_longer_kept(page: Page, edge: Any) -> None:
+    pauses = await run(
+        page,
+        edge,
+        "timing.js",
+        "const p = new m.RetryPlan(12000, 0); const out = []; let now = 0;"
+        "for (let pause = p.nextPauseMs(now); pause !== null; pause = p.nextPauseMs(now)) { out.push(pause); now += pause; }"
+        "return out;",
+    )
+    assert pauses == [300, 600, 1200, 2400, 4000]
+
+
+async def test_names_of_the_method_are_those_of_the_knowledge_file(page: Page, edge: Any) -> None:
+    knowledge = json.loads(KNOWLEDGE.read_text("utf-8"))
+    names = await run(page, edge, "method_names.js", "return {...m};")
+    assert names["TECHNIQUES"] == {item["id"]: [item["name_nl"], item["name_en"]] for item in knowledge["techniques"]}
+    assert names["PHASES"] == {item["id"]: [item["name_nl"], item["name_en"]] for item in knowledge["phases"]}
+    assert names["ERRORS"].keys() == knowledge["error_codes"].keys()
+
+
+async def test_every_figure_of_the_evaluator_has_a_name(page: Page, edge: Any) -> None:
+    texts = await run(page, edge, "strings.js", "return m.LANGUAGES.nl;")
+    assert {f"metric.{metric.name}" for metric in load_metrics()} <= texts.keys()
 
 
 async def test_both_languages_have_the_same_texts_and_places(page: Page, edge: Any) -> None:

@@ -1,90 +1,90 @@
 /**
- * One conversation from the start button to its end: context, microphone, codec, connection, player.
+ * One conversation from the start button to its end: permission, audio devices, the link and its reconnection.
  * Owns their life; what the page shows is decided in `state.js` from the actions dispatched here.
  */
 
-import { OpusDecoder, OpusEncoder } from "./codec.js";
-import { Connection, ServerRefused, chatUrl, fetchTicket } from "./connection.js";
+import { ServerRefused, chatUrl, fetchTicket } from "./connection.js";
+import { Link } from "./link.js";
 import { MicError, Microphone, askForMicrophone } from "./mic.js";
-import { OggOpusDemuxer, OggOpusMuxer, opusPacketSamples } from "./ogg.js";
 import { Player } from "./player.js";
-import { RoundTrip } from "./timing.js";
+import { RetryPlan } from "./timing.js";
 
 const RATE = 24000;
-/** After hanging up the server may still send the scorecard; it has this long. */
-const FAREWELL_MS = 10000;
+/** After hanging up the server may still send the scorecard; it has a little longer than the server's own 10 s. */
+const FAREWELL_MS = 12000;
 /** How long the engine may take to get ready. */
 const READY_MS = 120000;
 const AUDIBLE_RMS = 0.003;
 
 export class Call {
-  /** `options`: {engine, language, voice, prompt, consent, token, resume}; `stats` is filled as it goes. */
+  /** `options`: {engine, language, voice, prompt, consent, token}; `stats` is filled as it goes. */
   constructor(options, dispatch, stats) {
     this._options = options;
     this._dispatch = dispatch;
     this._stats = stats;
     this._isOver = false;
-    this._isReady = false;
-    this._muxer = new OggOpusMuxer({ serial: crypto.getRandomValues(new Uint32Array(1))[0] });
-    this._demuxer = new OggOpusDemuxer();
-    this._roundTrip = new RoundTrip();
-    this._streams = 0;
+    this._isEnding = false;
+    this._resume = null;
+    this._retry = null;
+    this._lastEvent = "";
   }
 
   /** Ask for the microphone, connect, and go on until the end. Never throws: failures are dispatched. */
   async start() {
     try {
-      await this._open();
+      this._dispatch({ type: "asking" });
+      await this._openDevices();
+      if (!this._isOver) await this._connect();
     } catch (error) {
-      this._release();
-      if (error instanceof MicError) this._dispatch({ type: "mic-failed", code: error.code });
-      else if (error instanceof ServerRefused) {
-        this._dispatch({ type: "closed", meaning: error.kind, reason: error.message, retryAfterS: error.retryAfterS });
-      } else this._dispatch({ type: "closed", meaning: "failed", reason: String(error.message ?? error) });
+      if (!this._isOver) this._giveUp(error);
+      else this._release();
     }
   }
 
-  async _open() {
-    this._dispatch({ type: "asking" });
+  async _openDevices() {
     this._context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
-    const stream = await askForMicrophone();
-    if (this._isOver) {
-      for (const track of stream.getTracks()) track.stop();
-      return;
-    }
-    this._stream = stream;
+    this._stream = await askForMicrophone();
+    if (this._isOver) return this._release();
     this._dispatch({ type: "connecting" });
-    const ticket = this._options.token ? await fetchTicket(this._options.token) : "";
     await this._context.resume();
     this._player = await Player.open(this._context, (figures) => this._onPlayed(figures));
     this._microphone = await Microphone.open(
-      stream,
+      this._stream,
       this._context,
       (block, level) => this._onBlock(block, level),
       () => this._dispatch({ type: "mic-lost" }),
     );
     if (this._isOver) this._release();
-    else this._connect(ticket);
   }
 
-  _connect(ticket) {
-    const onCodecError = (error) => this._fail(`audio encoder: ${error.message}`);
-    this._encoder = new OpusEncoder((packet) => this._onPacket(packet), onCodecError);
-    this._decoder = new OpusDecoder((pcm, rate) => this._player.push(pcm, rate));
+  async _connect() {
+    const { token } = this._options;
+    const ticket = token ? await fetchTicket(token) : "";
+    if (this._isOver) return;
     const told = this._options.consent;
-    this._connection = new Connection(chatUrl(window.location, { ...this._options, ticket }), {
-      onOpen: () => {
-        if (this._options.consent !== told) this._connection.sendConsent(this._options.consent);
-        this._dispatch({ type: "opened" });
+    const query = { ...this._options, ticket, resume: this._resume?.token, lastEvent: this._resume && this._lastEvent };
+    let wasOpen = false;
+    this._link = new Link(
+      chatUrl(window.location, query),
+      {
+        onOpen: () => {
+          wasOpen = true;
+          if (this._options.consent !== told) this._link.sendConsent(this._options.consent);
+          this._dispatch({ type: "opened" });
+        },
+        onReady: () => this._onReady(),
+        onPcm: (pcm, rate) => this._player.push(pcm, rate),
+        onText: (text) => this._dispatch({ type: "text", text }),
+        onMessage: (message) => this._onMessage(message),
+        onError: (text) => this._onServerError(text),
+        onBroken: (error) => this._giveUp(error),
+        onUplinkFull: () => this._dispatch({ type: "uplink-full", count: this._stats.pagesNotSent }),
+        onClose: (close) => this._onClose(close, wasOpen),
       },
-      onHandshake: () => this._onHandshake(),
-      onAudio: (bytes) => this._onAudio(bytes),
-      onText: (text) => this._dispatch({ type: "text", text }),
-      onMessage: (message) => this._dispatch({ type: "message", message }),
-      onError: (text) => this._onServerError(text),
-      onClose: (close) => this._onClose(close),
-    });
-    this._readyTimer = setTimeout(() => this._fail("the voice engine did not get ready in time"), READY_MS);
+      this._stats,
+    );
+    clearTimeout(this._readyTimer);
+    this._readyTimer = setTimeout(() => this._giveUp(new Error("the voice engine did not get ready in time")), READY_MS);
   }
 
   setMuted(isMuted) {
@@ -94,71 +94,52 @@ export class Call {
 
   sendConsent(consent) {
     this._options.consent = consent; // not connected yet: it goes with the address, or on opening
-    this._connection?.sendConsent(consent);
+    this._link?.sendConsent(consent);
   }
 
-  /** End the conversation: the microphone stops now, the connection after the scorecard or 10 s. */
+  /** End the conversation: the microphone stops now, the connection after the scorecard or 12 s. */
   hangUp() {
-    if (this._isOver) return;
-    if (!this._isReady) {
-      this._release();
-      this._dispatch({ type: "closed", meaning: "ended", code: 1000, reason: "" });
+    if (this._isOver || this._isEnding) return;
+    if (!this._link?.isReady) {
+      this._end({ meaning: "ended", code: 1000, reason: "" });
       return;
     }
-    this._isReady = false;
-    this._connection.sendAudio(this._muxer.finish());
+    this._isEnding = true;
+    this._link.end();
     this._microphone.close();
     this._microphone = null;
     this._dispatch({ type: "hung-up" });
-    this._farewellTimer = setTimeout(() => this._connection?.close(), FAREWELL_MS);
-    this._connection.sendEnd();
+    this._farewellTimer = setTimeout(() => this._end({ meaning: "ended", code: 1000, reason: "" }), FAREWELL_MS);
   }
 
   /** The scorecard is here: nothing more to wait for. */
   finish() {
-    if (this._farewellTimer) this._connection?.close();
+    if (this._isEnding) this._end({ meaning: "ended", code: 1000, reason: "" });
   }
 
-  _onHandshake() {
-    if (this._isReady || this._isOver) return;
+  _onReady() {
     clearTimeout(this._readyTimer);
-    this._isReady = true;
-    this._readyAt = performance.now();
-    this._connection.sendAudio(this._muxer.headers());
+    this._retry = null;
+    this._readyAt ??= performance.now();
     this._dispatch({ type: "handshake" });
   }
 
   _onBlock(block, level) {
     this._stats.micRms = level;
-    if (this._isReady) this._encoder.encode(block);
+    this._link?.sendBlock(block);
   }
 
-  _onPacket(packet) {
-    if (!this._isReady) return;
-    const page = this._muxer.add(packet);
-    this._stats.packetsSent += 1;
-    this._roundTrip.addSent(opusPacketSamples(packet), performance.now());
-    if (page && !this._connection.sendAudio(page)) {
-      this._stats.pagesNotSent += 1;
-      this._dispatch({ type: "uplink-full", count: this._stats.pagesNotSent });
+  _onMessage(message) {
+    if (message.kind === "session" && typeof message.resumeToken === "string") {
+      this._resume = { token: message.resumeToken, seconds: Number(message.resumeSeconds) || 0 };
     }
+    if (typeof message.id === "string") this._lastEvent = message.id;
+    this._dispatch({ type: "message", message });
   }
 
-  _onAudio(bytes) {
-    const packets = this._demuxer.push(bytes);
-    if (this._demuxer.streams !== this._streams) {
-      this._streams = this._demuxer.streams;
-      this._decoder.skip(this._demuxer.preSkip);
-    }
-    const now = performance.now();
-    this._stats.lastAudioAt = now;
-    for (const packet of packets) {
-      this._stats.packetsReceived += 1;
-      this._roundTrip.addReceived(opusPacketSamples(packet), now);
-      this._decoder.decode(packet);
-    }
-    this._stats.badPages = this._demuxer.badPages + this._demuxer.lostPages;
-    this._stats.roundTripMs = this._roundTrip.medianMs();
+  _onServerError(text) {
+    this._dispatch({ type: "server-error", text });
+    this.finish(); // an error while hanging up: there is no scorecard to wait for
   }
 
   _onPlayed(figures) {
@@ -170,55 +151,71 @@ export class Call {
     if (stats.firstSoundMs === null && figures.peakRms > AUDIBLE_RMS) stats.firstSoundMs = since;
   }
 
-  _onServerError(text) {
-    this._dispatch({ type: "server-error", text });
-    this.finish(); // an error while hanging up: there is no scorecard to wait for
+  async _onClose(close, wasOpen) {
+    if (this._isOver) return;
+    if (this._mayComeBack(close)) {
+      this._comeBack();
+      return;
+    }
+    if (!wasOpen && close.meaning === "lost") {
+      // A browser hides the status of a refused upgrade; the ticket desk gives the reason.
+      try {
+        await fetchTicket(this._options.token);
+      } catch (error) {
+        if (!this._isOver) this._giveUp(error);
+        return;
+      }
+    }
+    if (!this._isOver) this._end(close);
   }
 
-  _onClose(close) {
-    if (this._isOver) return;
+  _mayComeBack(close) {
+    if (!this._resume || this._isEnding) return false;
+    return close.meaning === "lost" || close.meaning === "restarting" || (this._retry !== null && close.meaning === "full");
+  }
+
+  /** Take the conversation up again, with growing pauses, for as long as the server keeps it. */
+  _comeBack() {
+    clearTimeout(this._readyTimer);
+    this._retry ??= new RetryPlan(this._resume.seconds * 1000, performance.now());
+    const pauseMs = this._retry.nextPauseMs(performance.now());
+    if (pauseMs === null) {
+      this._end({ meaning: "lost", code: 1006, reason: "" });
+      return;
+    }
+    this._dispatch({ type: "resuming" });
+    this._retryTimer = setTimeout(() => this._reconnect(), pauseMs);
+  }
+
+  async _reconnect() {
+    try {
+      await this._connect();
+    } catch (error) {
+      if (this._isOver) return;
+      if (error instanceof ServerRefused && error.kind !== "denied") this._comeBack();
+      else this._giveUp(error);
+    }
+  }
+
+  _giveUp(error) {
+    if (error instanceof MicError) {
+      this._release();
+      this._dispatch({ type: "mic-failed", code: error.code });
+    } else if (error instanceof ServerRefused) {
+      this._end({ meaning: error.kind, reason: error.message, retryAfterS: error.retryAfterS });
+    } else this._end({ meaning: "failed", reason: String(error.message ?? error) });
+  }
+
+  _end(close) {
     this._release();
     this._dispatch({ type: "closed", ...close });
   }
 
-  _fail(reason) {
-    if (this._isOver) return;
-    this._release();
-    this._dispatch({ type: "closed", meaning: "failed", reason });
-  }
-
   _release() {
     this._isOver = true;
-    this._isReady = false;
-    clearTimeout(this._readyTimer);
-    clearTimeout(this._farewellTimer);
-    for (const part of [this._microphone, this._encoder, this._decoder, this._player, this._connection]) part?.close();
+    for (const timer of [this._readyTimer, this._farewellTimer, this._retryTimer]) clearTimeout(timer);
+    for (const part of [this._microphone, this._link, this._player]) part?.close();
     for (const track of this._stream?.getTracks() ?? []) track.stop();
     if (this._context && this._context.state !== "closed") this._context.close();
   }
-}
-
-/** The figures that `window.splitbrain.stats` shows while a conversation runs. */
-export function newStats() {
-  return {
-    framesPlayed: 0,
-    playedMs: 0,
-    rms: 0,
-    peakRms: 0,
-    micRms: 0,
-    underruns: 0,
-    droppedMs: 0,
-    squeezedMs: 0,
-    bufferedMs: 0,
-    targetMs: 0,
-    playing: false,
-    packetsSent: 0,
-    packetsReceived: 0,
-    pagesNotSent: 0,
-    badPages: 0,
-    firstAudioMs: null,
-    firstSoundMs: null,
-    roundTripMs: null,
-    lastAudioAt: null,
-  };
 }

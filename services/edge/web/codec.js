@@ -2,8 +2,11 @@
 
 const RATE = 24000;
 const PACKET_US = 20000;
-/** Packets that may wait in the decoder: 1 s. Beyond it packets are dropped and counted. */
-const MAX_DECODE_QUEUE = 50;
+/**
+ * Packets that may wait in the decoder: 10 s, far more than the playback buffer keeps, so that of a burst the
+ * newest is played. Beyond it packets are dropped and counted.
+ */
+const MAX_DECODE_QUEUE = 500;
 
 const ENCODER_CONFIG = {
   codec: "opus",

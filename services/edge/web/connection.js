@@ -49,16 +49,26 @@ async function request(path, options) {
   } catch (error) {
     throw new ServerRefused("lost", String(error.message ?? error));
   }
-  if (response.status === 401 || response.status === 403) throw new ServerRefused("denied", "");
-  if (response.status === 429 || response.status === 503) {
-    throw new ServerRefused("full", "", parseRetryAfter(response.headers.get("Retry-After")));
-  }
-  if (!response.ok) throw new ServerRefused("lost", `HTTP ${response.status}`);
+  if (!response.ok) throw await refusalOf(response);
   try {
     return await response.json();
   } catch (error) {
     throw new ServerRefused("lost", String(error.message ?? error));
   }
+}
+
+async function refusalOf(response) {
+  let message = `HTTP ${response.status}`;
+  try {
+    message = (await response.json()).error.message;
+  } catch {
+    // A proxy's answer has no message of ours; its status must do.
+  }
+  if (response.status === 401 || response.status === 403) return new ServerRefused("denied", message);
+  if (response.status === 429 || response.status === 503) {
+    return new ServerRefused("full", message, parseRetryAfter(response.headers.get("Retry-After")));
+  }
+  return new ServerRefused("lost", message);
 }
 
 function bearer(token) {
@@ -91,6 +101,7 @@ export function chatUrl(location, options) {
     text_prompt: options.prompt,
     ticket: options.ticket,
     resume: options.resume,
+    last_event: options.lastEvent,
   };
   for (const [name, value] of Object.entries(texts)) if (value) query.set(name, value);
   return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/chat?${query}`;

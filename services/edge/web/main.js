@@ -1,9 +1,10 @@
 /** The page's start: one store, one view, one conversation at a time; buttons, keys and the token. */
 
-import { Call, newStats } from "./call.js";
+import { Call } from "./call.js";
 import { findSupportProblem } from "./codec.js";
 import { fetchEngines } from "./connection.js";
 import { byId } from "./dom.js";
+import { newStats } from "./link.js";
 import { LIVE_STATUSES, initialState, reduce } from "./state.js";
 import { View } from "./view.js";
 
@@ -57,6 +58,11 @@ function recall() {
 
 function startCall() {
   if (LIVE_STATUSES.includes(state.status)) return;
+  if (!byId("voice").checkValidity()) {
+    byId("voice").closest("details").open = true;
+    byId("voice").reportValidity();
+    return;
+  }
   Object.assign(stats, newStats());
   const options = {
     engine: byId("engine").value,

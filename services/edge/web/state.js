@@ -3,7 +3,7 @@
  * shares what did not change. Handling an event twice changes nothing.
  *
  * `status`: unsupported | idle | asking | mic_failed | connecting | waiting | talking | ending | ended |
- * full | restarting | denied | lost | failed. `health` (while talking): ok | degraded | migrating | engine_failed.
+ * resuming | full | restarting | denied | lost | failed. `health` (while talking): ok | degraded | migrating | engine_failed.
  */
 
 const MAX_TURNS = 500;
@@ -11,7 +11,7 @@ const MAX_HINTS = 50;
 const MAX_NOTICES = 30;
 const MAX_CAPTION = 600;
 
-export const LIVE_STATUSES = ["asking", "connecting", "waiting", "talking", "ending"];
+export const LIVE_STATUSES = ["asking", "connecting", "waiting", "talking", "resuming", "ending"];
 
 /** The state before a conversation. */
 export function initialState(language = "nl") {
@@ -52,7 +52,6 @@ function emptyConversation() {
     alert: null,
     answerGapMs: null,
     endReason: "",
-    resumeToken: "",
   };
 }
 
@@ -65,9 +64,9 @@ const ACTIONS = {
   consent: (state, action) => ({ ...state, consent: { ...state.consent, ...action.consent } }),
   muted: (state, action) => ({ ...state, isMuted: action.isMuted }),
   asking: (state) => ({ ...fresh(state), ...emptyConversation(), status: "asking", isMuted: false }),
-  reconnecting: (state) => ({ ...fresh(state), status: "connecting" }),
+  resuming: (state) => ({ ...fresh(state), status: "resuming", speaking: { user: false, hugo: false } }),
   connecting: (state) => ({ ...state, status: "connecting" }),
-  opened: (state) => ({ ...state, status: "waiting" }),
+  opened: (state) => (state.status === "resuming" ? state : { ...state, status: "waiting" }),
   handshake: (state) => ({ ...state, status: "talking" }),
   "mic-failed": (state, action) => ({ ...state, status: "mic_failed", problem: action.code }),
   "mic-lost": (state) => addNotice(state, { id: "page:mic_lost", code: "mic_lost", level: "error", message: "", count: 0 }),
@@ -102,16 +101,17 @@ function takeClosed(state, action) {
   return {
     ...state,
     status: isOwnHangUp ? "ended" : action.meaning,
-    detail: action.reason || state.detail,
+    detail: isOwnHangUp ? "" : action.reason || state.detail,
     retryAfterS: action.retryAfterS ?? 0,
     speaking: { user: false, hugo: false },
     health: "ok",
   };
 }
 
-/** A kind-4 message: an event envelope. What an older owner says is dropped, as every reader must. */
+/** A kind-4 message: the session's name, or an event. What an older owner says is dropped, as every reader must. */
 function takeMessage(state, message) {
   const body = message.body;
+  if (message.kind === "session") return { ...state, sessionId: String(message.sessionId ?? "") };
   if (!body || typeof body.kind !== "string" || !Object.hasOwn(EVENTS, body.kind)) return state;
   const known = state.epochs[message.source] ?? 0;
   if (message.epoch < known) return state;

@@ -1,8 +1,10 @@
-/** How long a frame takes to the server and back. Pure: the caller gives the time. */
+/** How long a frame takes to the server and back, and when to reconnect. Pure: the caller gives the time. */
 
 const FRAME_SAMPLES = 3840; // 80 ms at 48 kHz, the unit of Opus packet lengths
 const MAX_PENDING = 256;
 const MAX_RECENT = 25;
+const FIRST_PAUSE_MS = 300;
+const LONGEST_PAUSE_MS = 4000;
 
 /**
  * The server sends one 80 ms frame for each that comes in. So the end of frame n going out and the end of frame
@@ -43,5 +45,20 @@ export class RoundTrip {
     if (this._recent.length === 0) return null;
     const sorted = [...this._recent].sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)];
+  }
+}
+
+/** When to try again after a lost connection: growing pauses, until the server no longer keeps the conversation. */
+export class RetryPlan {
+  constructor(windowMs, nowMs) {
+    this._until = nowMs + windowMs;
+    this._pauseMs = FIRST_PAUSE_MS;
+  }
+
+  /** The pause before the next attempt, or null when it would be too late. */
+  nextPauseMs(nowMs) {
+    const pauseMs = this._pauseMs;
+    this._pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
+    return nowMs + pauseMs <= this._until ? pauseMs : null;
   }
 }

@@ -121,7 +121,6 @@ function renderStatus(state) {
   document.body.dataset.status = shown;
   setText(byId("status-chip"), t(`status.${shown}`));
   const isLive = LIVE_STATUSES.includes(state.status);
-  const canTalk = state.status === "talking";
   const focused = document.activeElement;
   const start = byId("start");
   start.hidden = isLive || state.status === "unsupported";
@@ -129,11 +128,11 @@ function renderStatus(state) {
   start.dataset.t = label;
   setText(start, t(label));
   const mute = byId("mute");
-  mute.hidden = !canTalk;
+  mute.hidden = state.status !== "talking";
   mute.setAttribute("aria-pressed", String(state.isMuted));
   mute.dataset.t = "button.mute"; // a pressed button keeps its name: the state says the rest
   byId("hangup").hidden = !isLive || state.status === "ending";
-  byId("choices").toggleAttribute("inert", isLive);
+  document.body.dataset.phase = isLive ? "live" : state.turns.length || state.scorecard ? "after" : "before";
   keepFocus(focused);
 }
 
@@ -146,7 +145,7 @@ function keepFocus(focused) {
 }
 
 function renderDetail(state) {
-  const quiet = ["idle", "asking", "ending", "ended"].includes(state.status);
+  const quiet = ["idle", "asking", "ending"].includes(state.status);
   const text = state.status === "talking" ? state.healthDetail || state.detail : state.detail;
   setText(byId("status-detail"), quiet ? "" : text);
   byId("status-detail").hidden = quiet || !text;

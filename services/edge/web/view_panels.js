@@ -1,6 +1,7 @@
 /** The side panels: coach, delivery, figures, speed, messages. Each renders from state; none keeps its own. */
 
 import { byId, el, formatNumber, pairs } from "./dom.js";
+import { phaseName, techniqueName } from "./method_names.js";
 import { humanize, translate, translateOr } from "./strings.js";
 
 const BANDS = ["good", "warn", "red", ""];
@@ -23,9 +24,9 @@ function hintCard(hint, language) {
     el("span", { class: "tag", text: `${t("coach.pacing")}: ${t(`pace.${hint.pacing}`)}` }),
   ];
   const rows = [
-    [t("coach.techniques"), hint.techniques.join(", ")],
-    [t("coach.expected"), hint.expected.join(", ")],
-    [t("coach.phase"), hint.phase === null ? "" : String(hint.phase)],
+    [t("coach.techniques"), hint.techniques.map((id) => techniqueName(id, language)).join(", ")],
+    [t("coach.expected"), hint.expected.map((id) => techniqueName(id, language)).join(", ")],
+    [t("coach.phase"), hint.phase === null ? "" : phaseName(hint.phase, language)],
     [t("coach.why"), hint.rationale],
     [t("coach.brain"), t(`brain.${hint.brain}`)],
   ].filter(([, value]) => value !== "");

@@ -1,6 +1,7 @@
 /** The transcript: settled turns in a log that is announced, turns underway below it, unannounced. */
 
 import { byId, el, setText } from "./dom.js";
+import { errorName, techniqueName } from "./method_names.js";
 import { isSettled, turnText } from "./state.js";
 import { translate } from "./strings.js";
 
@@ -84,9 +85,10 @@ function marksOf(turn, language) {
   if (turn.isInterrupted) marks.push(el("span", { class: "mark cut", text: translate(language, "talk.interrupted") }));
   if (!turn.score) return marks;
   for (const id of turn.score.techniques) {
-    marks.push(el("span", { class: "mark", text: translate(language, "talk.technique", { id }) }));
+    marks.push(el("span", { class: "mark", text: techniqueName(id, language) }));
   }
   const quality = turn.score.quality;
   if (quality) marks.push(el("span", { class: `mark q-${quality}`, text: translate(language, `quality.${quality}`) }));
+  for (const code of turn.score.errors) marks.push(el("span", { class: "mark q-missed", text: errorName(code, language) }));
   return marks;
 }
