@@ -14,6 +14,7 @@ from shared.events import Event, ScorecardReady, TurnScored
 from shared.leases import RequestQueue
 from shared.runner import ServiceContext
 from shared.streams import request_stream
+from shared.testing.brokers import running
 from shared.wire import decode_event
 
 
@@ -40,25 +41,24 @@ async def test_sessions_and_jobs_in_one_process(
     context = ServiceContext(real_broker)
     session_id = role_play[0].session_id
     keys = real_broker.keys(session_id)
-    seen: list[Event] = []
     carded = asyncio.Event()
 
     def look(_: str, entries: list[tuple[str, bytes]]) -> None:
-        seen.extend(decode_event(data) for _, data in entries)
-        if any(isinstance(event.body, ScorecardReady) for event in seen):
+        if any(isinstance(decode_event(data).body, ScorecardReady) for _, data in entries):
             carded.set()
 
-    real_broker.reader.subscribe(keys.events, "0", look)
-    for event in role_play[:40]:
-        real_broker.publish_event(keys, event)
-    assert await real_broker.writer.drain()
-    await RequestQueue(real_broker).admit(request_stream("evaluator"), session_id, {}, by_slots=False)
-    service = asyncio.create_task(serve(context, settings, ""))
-    for event in role_play[40:]:
-        real_broker.publish_event(keys, event)
-    async with asyncio.timeout(20):
+    # The onlooker has a broker of its own: a reader has one callback per stream, and the service's is taken.
+    async with running(Broker.open(real_redis_url)) as onlooker, asyncio.timeout(20):
+        onlooker.reader.subscribe(keys.events, "0", look)
+        for event in role_play[:40]:
+            onlooker.publish_event(keys, event)
+        assert await onlooker.writer.drain()
+        await RequestQueue(onlooker).admit(request_stream("evaluator"), session_id, {}, by_slots=False)
+        service = asyncio.create_task(serve(context, settings, ""))
+        for event in role_play[40:]:
+            onlooker.publish_event(keys, event)
         await carded.wait()
-        while not (stored := await real_broker.client.get(scorecard_key(session_id, real_broker.n_shards))):
+        while not (stored := await onlooker.client.get(scorecard_key(session_id, onlooker.n_shards))):
             await asyncio.sleep(0.02)
         context.stopping.set()
         await service
