@@ -6,6 +6,7 @@ import inspect
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,12 @@ def test_names_are_unique_and_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_metrics_are_computed(role_play: list[Event], timeline_of: Callable[[Any], Timeline]) -> None:
     assert [value.name for value in compute_all(timeline_of(role_play))] == [metric.name for metric in load_metrics()]
+
+
+def test_the_manual_names_every_metric_with_its_unit() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for metric in load_metrics():
+        row = next((row for row in rows if f"`{metric.name}`" in row.split("|")[1]), None)
+        assert row is not None, f"docs/evaluation.md has no row for {metric.name}"
+        assert row.split("|")[2].strip() == metric.unit

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services.evaluator.settings import EvaluatorSettings
 from shared.errors import ConfigError
-from shared.settings import load_settings
+from shared.settings import ServiceSettings, load_settings
 
 
 def test_defaults_run_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +38,15 @@ def test_everything_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         load_settings(EvaluatorSettings)
     assert "SPLITBRAIN_EVALUATOR_JOBS_MAX" in str(caught.value)
     assert "SPLITBRAIN_EVALUATOR_JOBS_QUEUE" in str(caught.value)
+
+
+def test_the_manual_names_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip(" `"): cells[2].strip(" `") for line in page.splitlines() if len(cells := line.split("|")) > 3
+    }
+    own = EvaluatorSettings.model_fields.keys() - ServiceSettings.model_fields.keys()
+    for name in own:
+        default = EvaluatorSettings.model_fields[name].default
+        told = rows[f"SPLITBRAIN_EVALUATOR_{name.upper()}"]
+        assert told == (f"{default:g}" if isinstance(default, float) else str(default) or "the broker's")
