@@ -87,7 +87,7 @@ def describe(thing: Received, *, verbose: bool = False) -> str | None:
     if thing.kind == "error":
         return f"  error  {thing.text}"
     if thing.event is None:
-        return f"   meta  {thing.data}" if verbose and thing.data else None
+        return f"   meta  {_without_secrets(thing.data)}" if verbose and thing.data else None
     text = _words(thing.event, verbose)
     return f"{thing.event.media_ms / 1000:8.2f} {text}" if text else None
 
@@ -95,7 +95,7 @@ def describe(thing: Received, *, verbose: bool = False) -> str | None:
 def as_json(thing: Received) -> dict[str, Any]:
     """Return something received as a JSON-ready object with its `type`."""
     if thing.kind in ("event", "metadata"):
-        return {"type": thing.kind, thing.kind: thing.data}
+        return {"type": thing.kind, thing.kind: _without_secrets(thing.data)}
     return {"type": thing.kind, "text": thing.text}
 
 
@@ -104,6 +104,11 @@ def latency_json(latency: AnswerLatency) -> dict[str, Any]:
     names = {"user_turn": "userTurn", "hugo_turn": "hugoTurn", "user_end_ms": "userEndMs"}
     names |= {"turn_ms": "turnMs", "heard_ms": "heardMs"}
     return {"type": "latency", **{names[key]: value for key, value in asdict(latency).items()}}
+
+
+def _without_secrets(data: dict[str, Any]) -> dict[str, Any]:
+    """A resume token gives its bearer the session: it is for the program that calls, not for its output."""
+    return {key: "..." if key == "resumeToken" else value for key, value in data.items()}
 
 
 def _words(event: Event, verbose: bool) -> str | None:

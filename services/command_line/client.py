@@ -149,13 +149,18 @@ class VoiceClient:
                     return found.event.body
         return None
 
-    def raise_if_cut_off(self) -> None:
-        """Raise CallFailed if the server ended the call in another way than by a normal close."""
+    def failure(self) -> CallFailed | None:
+        """Return how the server ended the call, if it did so in another way than by a normal close."""
         if self.is_open or self._hung_up or self.close_code in (1000, None):
-            return
+            return None
         trouble, text = CLOSES.get(self.close_code, ("failed", f"the connection was lost (code {self.close_code})"))
         why = self.close_reason or next((r.text for r in reversed(self.received) if r.kind == "error"), "")
-        raise CallFailed(trouble, f"{text}: {why}" if why else text, self.close_code)
+        return CallFailed(trouble, f"{text}: {why}" if why else text, self.close_code)
+
+    def raise_if_cut_off(self) -> None:
+        """Raise `failure` if there is one."""
+        if failure := self.failure():
+            raise failure
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._running())

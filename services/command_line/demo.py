@@ -105,7 +105,7 @@ def _report(done: Conversation, clips: list[Pcm]) -> list[str]:
 
 
 def _missing(done: Conversation, finals: list[Transcript], n_clips: int, n_heard: int) -> list[str]:
-    missing: list[str] = []
+    missing = [f"the end of the call: {done.failure}"] if done.failure else []
     for number, outcome in enumerate(done.outcomes, start=1):
         if outcome != "answered":
             missing.append(f"turn {number} of the seller was not answered ({outcome})")

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from services.command_line.call_options import CallFailed, CallOptions, Trouble
 from services.command_line.client import Received, VoiceClient
 from services.command_line.exits import CommandError, Exit
 from services.command_line.recording import CallRecording
-from services.command_line.turn_script import Done, Say, TurnRules, TurnScript
+from services.command_line.turn_script import Done, Outcome, Say, TurnRules, TurnScript
 from services.command_line.wav import Pcm, read_wav, write_wav
 from shared.events import ScorecardReady
 from shared.wire import event_to_json
@@ -32,14 +33,17 @@ _EXITS: dict[Trouble, Exit] = {
 
 @dataclass(slots=True)
 class Conversation:
-    """A scripted call and what came of it. `outcomes` has one word per clip (turn_script.Outcome)."""
+    """A scripted call and what came of it. `outcomes` has one word for each clip that was answered or waited for
+    (turn_script.Outcome); `failure` says how the server ended the call before its end, if it did.
+    """
 
     recording: CallRecording
     received: list[Received]
-    outcomes: list[str]
+    outcomes: list[Outcome]
     latencies: list[call_report.AnswerLatency]
     scorecard: ScorecardReady | None
     late_frames: int
+    failure: CallFailed | None = None
 
 
 async def hold_conversation(
@@ -48,10 +52,13 @@ async def hold_conversation(
     options: CallOptions,
     rules: TurnRules,
     *,
-    on_event: Any = None,
+    on_event: Callable[[Received], None] | None = None,
     scorecard_timeout_s: float = 10.0,
 ) -> Conversation:
-    """Call `url`, speak the clips one after the other by `rules`, hang up. Raises CallFailed."""
+    """Call `url`, speak the clips one after the other by `rules`, hang up.
+
+    Raises CallFailed if the call does not come about; one that is cut off later is in the answer's `failure`.
+    """
     script = TurnScript(len(clips), rules)
     over = asyncio.Event()
 
@@ -74,13 +81,13 @@ async def hold_conversation(
 
     call = VoiceClient(url, options, on_event=take, on_tick=tick)
     meter = call_report.LatencyMeter(call.recording)
+    done = Conversation(call.recording, call.received, script.outcomes, [], None, 0)
     async with call:
         await _until(over, call)
-        call.raise_if_cut_off()
-        scorecard = await call.hang_up(scorecard_timeout_s)
-    return Conversation(
-        call.recording, call.received, list(script.outcomes), meter.latencies(), scorecard, call.late_frames
-    )
+        done.failure = call.failure()
+        done.scorecard = await call.hang_up(scorecard_timeout_s)
+    done.latencies, done.late_frames = meter.latencies(), call.late_frames
+    return done
 
 
 async def _until(over: asyncio.Event, call: VoiceClient) -> None:
@@ -120,6 +127,8 @@ async def _run(options: argparse.Namespace, clips: list[Pcm]) -> Exit:
         channels = (heard,) if options.mono else (sent, heard)
         await asyncio.to_thread(write_wav, Path(options.out), *channels)
     printer.summary(done, options.out)
+    if done.failure:
+        raise done.failure
     return Exit.OK
 
 
@@ -158,7 +167,7 @@ class _Printer:
         for latency in done.latencies:
             console.say(call_report.latency_line(latency))
         sent_s, heard_s = done.recording.sent_frames * 0.08, done.recording.heard_ms / 1000
-        console.say(f"sent {sent_s:.2f} s, got {heard_s:.2f} s back; clips: {', '.join(done.outcomes)}")
+        console.say(f"sent {sent_s:.2f} s, got {heard_s:.2f} s back; clips: {', '.join(done.outcomes) or 'none'}")
         if done.late_frames:
             console.say(f"this machine was too slow for {done.late_frames} frames; latencies are too long")
         if done.scorecard is None:
