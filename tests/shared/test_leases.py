@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from shared.broker import Broker
+from shared.clock import ManualClock
 from shared.leases import Lease, LeaseHolder, RequestQueue, ensure_group
+from shared.redis_server import RedisServer
 from shared.streams import new_session_id, request_stream
+from shared.testing.brokers import fake_broker, running
 
 STREAM = request_stream("voice", "echo")
 
@@ -136,3 +140,137 @@ async def test_a_request_can_be_withdrawn(broker: Broker, queue: RequestQueue) -
     admission = await queue.admit(STREAM, new_session_id(1), {}, by_slots=True)
     await queue.withdraw(STREAM, admission.entry_id)
     assert await queue.capacity(STREAM) == (2, 0)
+
+
+async def test_what_comes_in_beyond_the_last_slot_is_passed_on(real_broker: Broker) -> None:
+    """A read that waits for a request and a takeover ask for the same free slot: only one may fill it."""
+    broker, queue = real_broker, RequestQueue(real_broker)  # the fake wakes a blocked read with nothing
+    await ensure_group(broker.client, STREAM)
+    first, second = Owner(broker, "a", capacity=2, lease_s=60), Owner(broker, "b", capacity=1, lease_s=0)
+    await first.holder._beat()
+    await ask(queue)
+    await first.take()
+    client = broker.connect_blocking()
+    waiting = asyncio.create_task(second.holder._read_new(client))
+    await second.holder._take_over()
+    assert [lease.epoch for lease in second.granted] == [2]
+    await ask(queue)
+    await asyncio.wait_for(waiting, 10)
+    assert len(second.granted) == 1
+    await first.holder._beat()  # its own session was taken over, so it has room
+    third = Owner(broker, "c", capacity=2, lease_s=60)
+    await third.holder._take_over()
+    assert len(third.granted) == 1  # at once, though its lease is a minute
+    await client.aclose()
+
+
+async def test_a_worker_that_begins_to_leave_grants_nothing_that_still_comes_in(real_broker: Broker) -> None:
+    broker, queue = real_broker, RequestQueue(real_broker)
+    await ensure_group(broker.client, STREAM)
+    leaving, other = Owner(broker, "a", lease_s=60), Owner(broker, "b", lease_s=60)
+    await leaving.holder._beat()
+    client = broker.connect_blocking()
+    waiting = asyncio.create_task(leaving.holder._read_new(client))
+    await asyncio.sleep(0)
+    assert await ask(queue) == "admitted"
+    leaving.holder.set_accepting(False)
+    await asyncio.wait_for(waiting, 10)
+    assert leaving.granted == []
+    await other.holder._take_over()
+    assert len(other.granted) == 1
+    await client.aclose()
+
+
+async def test_an_alien_request_does_not_stop_the_holder(broker: Broker, queue: RequestQueue) -> None:
+    owner = Owner(broker, "a")
+    await broker.client.xadd(STREAM, {b"sid": b"\xff\xfe"})
+    (lease,) = await owner.take()
+    assert lease.session_id == "\ufffd\ufffd"
+
+
+async def test_sessions_are_kept_while_redis_is_away(tmp_path: Path) -> None:
+    """For much longer than the lease: nobody can take a session over, so nobody has to let one go."""
+    lease_s = 0.2
+    with RedisServer(append_only=True, folder=tmp_path) as server:
+        async with running(Broker.open(server.url)) as broker:
+            await broker.client.config_set("appendfsync", "always")
+            await ensure_group(broker.client, STREAM)
+            owners = [Owner(broker, name, capacity=3, lease_s=lease_s) for name in "ab"]
+            tasks = [asyncio.create_task(owner.holder.run()) for owner in owners]
+            queue = RequestQueue(broker)
+            async with asyncio.timeout(30):
+                while await queue.capacity(STREAM) != (6, 0):
+                    await asyncio.sleep(0)
+                for _ in range(4):
+                    assert await ask(queue) == "admitted"
+                while sum(len(owner.granted) for owner in owners) < 4:
+                    await asyncio.sleep(0)
+                before = [owner.holder.held for owner in owners]
+                server.kill()
+                failed_at = broker.clock.monotonic()
+                while broker.clock.monotonic() - failed_at < 3.0:  # as long as a restart takes
+                    await asyncio.sleep(0.05)
+                server.start()
+                beats = [owner.holder._last_beat for owner in owners]
+                while any(owner.holder._last_beat == beat for owner, beat in zip(owners, beats, strict=True)):
+                    await asyncio.sleep(0)
+                for owner in owners:  # one more takeover attempt each, now that calls succeed
+                    await owner.holder._beat()
+                    await owner.holder._take_over()
+            assert [owner.holder.held for owner in owners] == before
+            assert [owner.lost for owner in owners] == [[], []]
+            assert all(lease.epoch == 1 for owner in owners for lease in owner.holder.held)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_requests_made_after_redis_lost_its_memory_are_served(tmp_path: Path) -> None:
+    """A Redis without persistence forgets the group too: the holder makes it anew."""
+    with RedisServer(folder=tmp_path) as server:
+        async with running(Broker.open(server.url)) as broker:
+            owner = Owner(broker, "a", lease_s=0.2)
+            task = asyncio.create_task(owner.holder.run())
+            queue = RequestQueue(broker)
+            async with asyncio.timeout(30):
+                while await ask(queue) != "admitted":
+                    await asyncio.sleep(0)
+                while not owner.granted:
+                    await asyncio.sleep(0)
+                server.kill()
+                server.start()
+                while not owner.lost:  # what Redis does not know, nobody owns
+                    await asyncio.sleep(0)
+                while len(owner.granted) < 2:
+                    with_room = await queue.capacity(STREAM)
+                    if with_room[0] and not with_room[1]:
+                        await ask(queue)
+                    await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_holder_that_met_a_failure_takes_nothing_over_for_a_lease() -> None:
+    """After an outage every lease looks idle: whoever beats first must not take what the others still serve."""
+    clock = ManualClock()
+    broker = fake_broker(clock=clock)
+    owner = Owner(broker, "a", lease_s=1.0)
+    await owner.holder._on_failure("keep", ConnectionError())
+    taken: list[float] = []
+
+    async def note() -> None:
+        taken.append(clock.monotonic())
+
+    owner.holder._take_over = note  # type: ignore[method-assign]
+    task = asyncio.create_task(owner.holder._keep())
+    start = clock.monotonic()
+    for _ in range(8):
+        await clock.advance(0.25)
+        beat = owner.holder._last_beat
+        while owner.holder._last_beat == beat and not task.done() and beat < clock.monotonic():
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert taken
+    assert min(taken) > start + 1.0
+    await broker.aclose()
