@@ -97,9 +97,12 @@ class EvaluatorSession:
         return isinstance(event.body, TurnEnded) or event.media_ms - self._last_metrics_ms >= METRICS_EVERY_MS
 
     async def _publish_metrics(self, media_ms: int) -> None:
+        event_id = f"evaluator:metrics:{media_ms}"
+        if event_id in self._published:
+            return  # two turns ended in the same frame: one update tells of both soon enough
         metrics = await self._run("metrics", self._evaluation.metrics)
         self._last_metrics_ms = max(self._last_metrics_ms, media_ms)
-        self._publish(MetricsUpdated(metrics), f"evaluator:metrics:{media_ms}", media_ms)
+        self._publish(MetricsUpdated(metrics), event_id, media_ms)
 
     def _publish_verdict(self, verdict: TurnVerdict | None, media_ms: int) -> None:
         if verdict is not None:
