@@ -81,6 +81,11 @@ class EdgeApp:
         self._limits = ConnectionLimits(doors.settings.connection_bounds())
         self._page = WebPage(load_page())
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return self._limits.total
+
     def application(self) -> web.Application:
         """Return the aiohttp application with all routes."""
         app = web.Application(middlewares=[errors_to_answers], client_max_size=64 * 1024)
@@ -191,8 +196,9 @@ class EdgeApp:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 if params.resume:
-                    await self._hub.displace(params.resume.partition(".")[0])
-                    opened = await self._opener.resume(params, identity)
+                    record = await self._opener.claim(params, identity)
+                    await self._hub.displace(record.session_id)
+                    opened = await self._opener.take_up(record, params.resume)
                 else:
                     session_id = new_session_id(self._clock.wall_ms())
                     opened = await self._opener.open(params, identity, session_id, new_resume_secret())

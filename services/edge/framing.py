@@ -10,6 +10,7 @@ from shared.errors import AudioError
 from shared.wire import AudioFrame
 
 _FRAME_S = FRAME_MS / 1000
+_ROUNDING_S = 1e-6
 
 
 class PaceGuard:
@@ -28,7 +29,7 @@ class PaceGuard:
         if self._seen_s is not None:
             self._ahead_s = max(0.0, self._ahead_s - (now_s - self._seen_s))
         self._seen_s = now_s
-        if self._ahead_s + _FRAME_S > self._burst_s:
+        if self._ahead_s + _FRAME_S > self._burst_s + _ROUNDING_S:
             return False
         self._ahead_s += _FRAME_S
         return True

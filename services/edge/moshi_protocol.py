@@ -51,6 +51,7 @@ class CloseCode(IntEnum):
     """WebSocket close codes that the edge sends; docs/protocol.md says what a client should do about each."""
 
     NORMAL = 1000
+    PROTOCOL = 1002
     BAD_DATA = 1007
     POLICY = 1008
     TOO_BIG = 1009

@@ -58,15 +58,19 @@ class Opener:
                 full.append(engine.id)
         raise self._no_place([engine.id for engine in engines], full)
 
-    async def resume(self, params: SessionParams, identity: Identity) -> Opened:
-        """Take up an earlier session. Raises AuthError, or BadInput if it is over."""
+    async def claim(self, params: SessionParams, identity: Identity) -> SessionRecord:
+        """Become the one who holds an earlier session's client. Raises AuthError, or BadInput if it is over."""
         session_id, _, secret = params.resume.partition(".")
-        record = await self._doors.records.attach(session_id, secret, identity)
+        return await self._doors.records.attach(session_id, secret, identity)
+
+    async def take_up(self, record: SessionRecord, resume_token: str) -> Opened:
+        """Return a claimed session with all that was said so far."""
         # The position first: audio that comes between the two calls is sent, not lost.
-        position = await self._doors.records.position(session_id)
-        history, last_id = await self._doors.broker.history(session_id)
-        position = replace(position, events_after=last_id)
-        return Opened(record, position, params.resume, history=tuple(history))
+        position = await self._doors.records.position(record.session_id)
+        history, last_id = await self._doors.broker.history(record.session_id)
+        # The older edge, if it still holds a socket, closes it when it sees this.
+        back = Notice("client_back", "info", "the client is connected again")
+        return Opened(record, replace(position, events_after=last_id), resume_token, tuple(history), (back,))
 
     def _record(
         self, params: SessionParams, identity: Identity, engine: Engine, session_id: str, secret: str

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 from services.edge import metrics
 from services.edge.client_socket import ClientSocket
@@ -114,6 +114,7 @@ class EdgeSession:
             try:
                 await self._read()
             finally:
+                self._group = None  # what is spawned from here on has nobody to talk to
                 reader.unsubscribe(self.keys.events)
                 reader.unsubscribe(self.keys.audio_out)
                 sender.cancel()
@@ -132,7 +133,8 @@ class EdgeSession:
             elif message.type is WSMsgType.TEXT:
                 decisions = self._input.receive_text()
             else:
-                return  # aiohttp has closed the socket: a protocol error, or a message beyond its limit
+                self._note_failure(message.data)
+                return
             for decision in decisions:
                 if type(decision) is not AudioFrame:
                     self._acts[type(decision)](decision)
@@ -142,6 +144,12 @@ class EdgeSession:
             delay_s = self._limits.delay_s(len(message.data), now_s)
             if delay_s:
                 await clock.sleep(delay_s)
+
+    def _note_failure(self, error: object) -> None:
+        """aiohttp closes the socket by itself for a message beyond the limit and for broken frames."""
+        if self._closing is None and isinstance(error, WebSocketError):
+            is_too_big = error.code == CloseCode.TOO_BIG
+            self._closing = Close(CloseCode(error.code), str(error), "limit" if is_too_big else "refused")
 
     def _say_error(self, decision: ErrorText) -> None:
         metrics.BAD_MESSAGES.labels("refused").inc()
@@ -306,10 +314,9 @@ class EdgeSession:
         reason = "client_closed" if self._ws.close_code in _CLIENT_CLOSED else "client_lost"
         if self._closing is not None:
             reason = self._closing.ended
-        elif self._ws.close_code == CloseCode.TOO_BIG:
-            reason = "limit"
         if reason == "moved":
             return reason
+        self._tell_gathered()
         records, resume_s = self._doors.records, self._doors.settings.resume_s
         # Where Redis is away now, the deadline that all edges watch ends the session later.
         with suppress(*TRANSIENT):

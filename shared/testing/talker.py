@@ -21,6 +21,7 @@ class Talker:
         self._muxer = OggOpusMuxer(4711)
         self._demuxer = OggOpusDemuxer()
         self._head = self._muxer.head()
+        self._packets: list[bytes] = []
         self.messages: list[bytes] = []
 
     async def send_frame(self, n: int = 1) -> None:
@@ -38,14 +39,21 @@ class Talker:
                 message = await self.ws.receive()
                 assert message.type is aiohttp.WSMsgType.BINARY, f"{message.type} {message.data} {self.ws.close_code}"
                 self.messages.append(message.data)
+                if message.data[0] == 1:
+                    self._packets += self._demuxer.feed(message.data[1:])
                 if message.data[0] == kind:
                     return bytes(message.data[1:])
 
     async def audio(self, n_packets: int) -> list[bytes]:
-        """Return so many packets of what comes back."""
-        packets: list[bytes] = []
-        while len(packets) < n_packets:
-            packets += self._demuxer.feed(await self.next(1))
+        """Return the next so many packets of what comes back."""
+        while len(self._packets) < n_packets:
+            await self.next(1)
+        packets, self._packets = self._packets[:n_packets], self._packets[n_packets:]
+        return packets
+
+    def packets_so_far(self) -> list[bytes]:
+        """Return the packets that came and were not asked for yet."""
+        packets, self._packets = self._packets, []
         return packets
 
     async def closed(self) -> int:

@@ -33,6 +33,7 @@ class Edge:
 
     settings: EdgeSettings
     hub: Hub
+    app: EdgeApp
     broker: Broker
     runner: web.AppRunner
     client: aiohttp.ClientSession
@@ -42,6 +43,10 @@ class Edge:
 
     def connect(self, query: str = "", *, path: str = "/api/chat", **options: Any) -> Any:
         return self.client.ws_connect(f"{self.base}{path}{'?' + query if query else ''}", **options)
+
+    async def until_idle(self) -> None:
+        """Wait until no client is connected."""
+        await until(lambda: self.app.connections == 0)
 
 
 EdgeFactory = Callable[..., Awaitable[Edge]]
@@ -69,8 +74,8 @@ async def start_edge(real_redis_url: str) -> AsyncIterator[EdgeFactory]:
             broker = await stack.enter_async_context(running(Broker.open(redis_url or real_redis_url)))
             doors = Doors(settings, broker, SessionRecords(broker, settings.retention_s, settings.max_session_s))
             hub = Hub(doors)
-            app = EdgeApp(doors, hub, Gate(settings, broker.client, broker.clock)).application()
-            runner = web.AppRunner(app, access_log_class=RedactedAccessLogger, shutdown_timeout=1)
+            app = EdgeApp(doors, hub, Gate(settings, broker.client, broker.clock))
+            runner = web.AppRunner(app.application(), access_log_class=RedactedAccessLogger, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -78,8 +83,10 @@ async def start_edge(real_redis_url: str) -> AsyncIterator[EdgeFactory]:
             await stack.enter_async_context(cancelled_at_end(hub.run()))
             client = await stack.enter_async_context(aiohttp.ClientSession())
             base = "http://{}:{}".format(*runner.addresses[0][:2])
-            edge = Edge(settings, hub, broker, runner, client, base, stack)
+            edge = Edge(settings, hub, app, broker, runner, client, base, stack)
             stack.push_async_callback(hub.drain, 3.0)
+            if not redis_url:
+                await until(lambda: hub.broker_up)
             return edge
 
         yield start
@@ -97,6 +104,13 @@ async def worker(real_redis_url: str) -> AsyncIterator[EchoWorker]:
         async with cancelled_at_end(echo.run()):
             await until_served(broker)
             yield echo
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that has no event of its own."""
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def until_served(broker: Broker, engine: str = "echo") -> None:
