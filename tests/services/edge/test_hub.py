@@ -1,0 +1,231 @@
+"""What concerns all sessions at once: Redis lost and back, draining, deadlines that all edges share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from shared.events import Notice, SessionEnded
+from shared.streams import EDGE_SESSIONS_KEY
+from shared.testing.echo_worker import EchoWorker
+from shared.testing.talker import Talker
+
+if TYPE_CHECKING:
+    from tests.services.edge.conftest import EdgeFactory
+
+
+class Cable:
+    """A TCP cable between an edge and Redis that can be pulled out and put back."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._host, self._port = parts.hostname, parts.port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def plug(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def pull(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        pair = {writer, there_writer}
+        self._writers |= pair
+        try:
+            await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
+        finally:
+            self._writers -= pair
+            for each in pair:
+                each.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
+
+@pytest.fixture
+async def cable(real_redis_url: str) -> AsyncIterator[Cable]:
+    if not real_redis_url.startswith("redis://"):
+        pytest.skip("the test server has no TCP port")
+    cable = Cable(real_redis_url)
+    await cable.plug()
+    yield cable
+    await cable.pull()
+
+
+async def _notice(talker: Talker, code: str) -> dict[str, Any]:
+    while True:
+        value = json.loads(await talker.next(4))
+        if value.get("body", {}).get("code") == code:
+            return dict(value["body"])
+
+
+async def test_redis_lost_for_three_seconds(start_edge: EdgeFactory, worker: EchoWorker, cable: Cable) -> None:
+    """The socket stays, the client is told, no frame is lost, and the conversation goes on."""
+    edge = await start_edge(redis_url=cable.url)
+    async with edge.connect("events=1") as ws:
+        talker = Talker(ws)
+        await talker.send_frame(5)
+        await talker.audio(20)
+        await cable.pull()
+        for _ in range(37):  # three seconds of speech
+            await talker.send_frame()
+        await _notice(talker, "broker_lost")
+        await cable.plug()
+        await _notice(talker, "broker_back")
+        assert await talker.audio(37 * 4) == talker.sent[20:]
+        await talker.send_frame(5)
+        assert await talker.audio(20) == talker.sent[-20:]
+        (sid,) = worker.sessions
+    assert [frame.seq for frame in worker.inputs[sid]] == list(range(47))
+
+
+async def test_a_longer_absence_costs_the_oldest_audio_and_is_told(
+    start_edge: EdgeFactory, worker: EchoWorker, cable: Cable
+) -> None:
+    edge = await start_edge(redis_url=cable.url)
+    async with edge.connect("events=1") as ws:
+        talker = Talker(ws)
+        await talker.send_frame(5)
+        await talker.audio(20)
+        await cable.pull()
+        await talker.send_frame(1)
+        await _notice(talker, "broker_lost")
+        await talker.send_frame(99)  # eight seconds; five are kept
+        shed = await _notice(talker, "input_shed")
+        assert 35 <= shed["count"] <= 38
+        await cable.plug()
+        assert (await talker.audio(62 * 4))[-4:] == talker.sent[-4:]
+        (sid,) = worker.sessions
+    numbers = [frame.seq for frame in worker.inputs[sid]]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 104
+
+
+async def test_a_stock_client_is_told_by_text(start_edge: EdgeFactory, worker: EchoWorker, cable: Cable) -> None:
+    edge = await start_edge(redis_url=cable.url)
+    async with edge.connect() as ws:
+        talker = Talker(ws)
+        await talker.send_frame(1)
+        await talker.audio(4)
+        await cable.pull()
+        await talker.send_frame(1)
+        assert b"held up" in await talker.next(5)
+        await cable.plug()
+        assert await talker.audio(4) == talker.sent[4:]
+
+
+async def test_redis_absent_at_the_start_and_there_later(
+    start_edge: EdgeFactory, worker: EchoWorker, cable: Cable
+) -> None:
+    await cable.pull()
+    edge = await start_edge(redis_url=cable.url)
+    async with edge.connect() as ws:
+        assert await Talker(ws).closed() == 1013
+    await cable.plug()
+    async with asyncio.timeout(10):
+        while True:
+            async with edge.client.get(f"{edge.base}/readyz") as answer:
+                if answer.status == 200:
+                    break
+            await asyncio.sleep(0.05)
+    async with edge.connect() as ws:
+        assert await Talker(ws).next(0) == b""
+
+
+async def test_draining_closes_with_1012_and_the_client_goes_on_elsewhere(
+    start_edge: EdgeFactory, worker: EchoWorker
+) -> None:
+    edge, other = await start_edge(), await start_edge()
+    async with edge.connect("events=1") as ws:
+        talker = Talker(ws)
+        token = json.loads(await talker.next(4))["resumeToken"]
+        await talker.next(0)
+        drained = asyncio.create_task(edge.hub.drain(5))
+        assert await talker.closed() == 1012
+        assert await drained
+    async with edge.client.get(f"{edge.base}/api/chat") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    async with edge.client.get(f"{edge.base}/readyz") as answer:
+        assert answer.status == 503
+    async with other.connect(f"resume={token}") as ws:
+        talker = Talker(ws)
+        await talker.next(0)
+        await talker.send_frame()
+        assert await talker.audio(4) == talker.sent
+    await worker.wait(lambda: len(worker.ended) == 1)
+    assert list(worker.ended.values()) == [SessionEnded("client_closed")]
+
+
+async def test_a_client_that_does_not_answer_does_not_hold_up_the_drain(
+    start_edge: EdgeFactory, worker: EchoWorker
+) -> None:
+    edge = await start_edge()
+    ws = await edge.connect()
+    await Talker(ws).next(0)
+    assert ws._response.connection is not None
+    ws._response.connection.transport.pause_reading()
+    assert await edge.hub.drain(8)
+    ws._response.connection.transport.abort()
+
+
+async def test_sessions_of_a_dead_edge_are_ended_by_another(start_edge: EdgeFactory, worker: EchoWorker) -> None:
+    edge = await start_edge()
+    ws = await edge.connect()
+    await Talker(ws).next(0)
+    (sid,) = worker.sessions
+    # As if the edge that holds the socket had died: its deadline is in the past and it renews nothing.
+    await worker.broker.client.zadd(EDGE_SESSIONS_KEY, {sid: 1})
+    await worker.wait(lambda: sid in worker.ended)
+    assert worker.ended[sid] == SessionEnded("client_lost")
+    # The edge is alive after all: its client must not talk to nobody.
+    assert await Talker(ws).closed() == 1000
+    await edge.until_idle()
+    events, _ = await worker.broker.history(sid)
+    assert [event.body for event in events].count(SessionEnded("client_lost")) == 1
+
+
+async def test_deadlines_are_renewed(start_edge: EdgeFactory, worker: EchoWorker) -> None:
+    edge = await start_edge()
+    async with edge.connect() as ws:
+        await Talker(ws).next(0)
+        (sid,) = worker.sessions
+        client = worker.broker.client
+        before = await client.zscore(EDGE_SESSIONS_KEY, sid)
+        async with asyncio.timeout(10):
+            while await client.zscore(EDGE_SESSIONS_KEY, sid) == before:
+                await asyncio.sleep(0.05)
+
+
+async def test_notices_are_on_the_stream_too(start_edge: EdgeFactory, worker: EchoWorker) -> None:
+    edge = await start_edge()
+    async with edge.connect() as ws:
+        talker = Talker(ws)
+        await talker.next(0)
+        await ws.send_bytes(b"\x0fwhat")
+        assert b"kind 15" in await talker.next(5)
+        (sid,) = worker.sessions
+        await edge.broker.writer.drain()
+        events, _ = await worker.broker.history(sid)
+    assert [event.body.code for event in events if isinstance(event.body, Notice)] == ["unknown_kind"]
