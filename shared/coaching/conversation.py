@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shared.coaching.cues import customer_line
 from shared.coaching.detection import Detection, DetectionContext, Detector
@@ -24,6 +25,8 @@ from shared.events import (
     Transcript,
     VoiceToCoach,
 )
+
+T = TypeVar("T")
 
 MAX_TURNS = 500
 MAX_SAID = 5_000
@@ -74,10 +77,10 @@ class Conversation:
         self._turns: OrderedDict[str, UserTurn] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
         self._pending: list[str] = []  # planned chunks that may not have been heard yet
-        self._pending_ids: set[tuple[str, int]] = set()
+        self._planned: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._customer_text = ""
         self._to_coach = False
-        self._hugo_final: set[str] = set()
+        self._hugo_final: OrderedDict[str, None] = OrderedDict()
 
     # --- reading
 
@@ -162,16 +165,14 @@ class Conversation:
 
     def plan(self, chunk: CoachToVoice) -> None:
         """Take in what Hugo is about to say. It counts as said only once it was heard; see `hear_hugo`."""
-        if (chunk.turn, chunk.chunk) in self._pending_ids:
+        if (chunk.turn, chunk.chunk) in self._planned:
             return
         if chunk.chunk == 0:
-            self._pending, self._pending_ids = [], set()
-        self._pending_ids.add((chunk.turn, chunk.chunk))
+            self._pending = []
+        _remember(self._planned, (chunk.turn, chunk.chunk), MAX_SAID)
         self._pending.append(chunk.response_text)
         for sentence in split_sentences(chunk.response_text):
-            self._said[_key(sentence)] = None
-            if len(self._said) > MAX_SAID:
-                self._said.popitem(last=False)
+            _remember(self._said, _key(sentence), MAX_SAID)
         plan = read_plan(chunk.rationale)
         if plan and chunk.chunk == 0:
             self.last_plan = plan
@@ -186,7 +187,7 @@ class Conversation:
         """Take in what Hugo really said: an interrupted answer counts as far as it was heard."""
         if not text or turn in self._hugo_final:
             return
-        self._hugo_final.add(turn)
+        _remember(self._hugo_final, turn, MAX_SAID)
         self.lines.append(Line("hugo", turn, text))
         self._pending = []
         self._take_in(text)
@@ -259,6 +260,12 @@ def read_plan(rationale: str) -> dict[str, str]:
     """Return the parts of a rationale; {} where it is not of that form."""
     pairs = [part.partition("=") for part in rationale.split("; ")]
     return {key: value for key, mark, value in pairs if mark and key}
+
+
+def _remember(seen: OrderedDict[T, None], item: T, limit: int) -> None:
+    seen[item] = None
+    if len(seen) > limit:
+        seen.popitem(last=False)
 
 
 def _as_slot(name: str | None) -> Slot | None:

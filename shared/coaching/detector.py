@@ -31,7 +31,7 @@ ATTITUDE_ORDER = ("bezwaar", "angst", "uitstel", "twijfel", "vraag", "vaag", "on
 
 _STRONG = 2.0
 _WEAK = 1.2
-_ENOUGH = 2.0
+_ENOUGH = 1.8
 _EXPECTED = 0.8  # an attitude's own technique: lifts a weak match over the bar
 _SAME_PHASE = 0.3
 _NEXT_STEP = 0.5  # the same off-ramp goes on over several turns

@@ -159,7 +159,7 @@ def _reply_errors(turn: Turn, patterns: Patterns) -> Iterator[str]:
     if attitude in ("angst", "twijfel") and _has_error(turn, patterns, "dismisses_concern"):
         yield "dismisses_concern"
     first_reply = attitude in _OFF_RAMPS and not any(item in turn.context.done[-2:] for item in turn.expected)
-    if first_reply and answered and attitude != "uitstel" and not _has(turn, patterns, "acknowledge"):
+    if first_reply and answered and attitude in ("bezwaar", "angst") and not _has(turn, patterns, "acknowledge"):
         yield "no_acknowledgement"
 
 
