@@ -126,7 +126,7 @@ class Baseline:
         middle = PACE_BANDS[locale].middle_syllables
         self._loudness = Normal(-26.0, 6.0, 1.5)
         self._f0_range = Normal(5.0, 3.0, 1.0)
-        self._rate = Normal(middle, 1.0, 0.4)
+        self._rate = Normal(middle, 1.0, 0.8)  # a second holds a whole number of syllables: less means nothing
         self._voiced_s = 0.0
 
     @property

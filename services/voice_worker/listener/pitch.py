@@ -31,6 +31,9 @@ _MAX_LAG = int(_LAG_HZ / F0_MIN_HZ) + 2
 _VOICED = 0.5  # share of the frame's energy that repeats after one period
 _OCTAVE_COST = 0.02  # a period twice as long repeats just as well: prefer the shorter one
 _JUMP_ST = 8.0  # no voice moves this far between two measures 16 ms apart
+_LASTING = 5  # measures (80 ms) after which a jump is believed,
+_LASTING_ALONE = 3  # and after which one is that leaves no candidate near the old pitch
+_CLOSE = 0.15  # how much weaker a candidate may be that continues the voice
 _MEMORY = 15  # measures (240 ms) whose median says where the voice is
 _QUIET_DB = -60.0
 
@@ -79,17 +82,18 @@ class PitchTracker:
         if not self._recent:
             return self._accept(best_hz)
         centre = float(np.median(np.asarray(self._recent)))
-        near = [hz for hz, strength in found if strength > best_strength - 0.15 and _apart(hz, centre) < _JUMP_ST]
-        if near:
-            return self._accept(near[0])
-        # A lone jump is an error of the method; three in a row that agree are a voice that really moved.
+        if _apart(best_hz, centre) < _JUMP_ST:
+            return self._accept(best_hz)
+        # A jump that does not last is an error of the method. A high voice repeats after two of its periods as well,
+        # so a weaker candidate near the old pitch proves little: it only asks for more time.
         self._strays.append(best_hz)
-        if len(self._strays) < 3:
-            return 0.0
-        if _apart(max(self._strays[-3:]), min(self._strays[-3:])) < _JUMP_ST:
+        near = [hz for hz, strength in found if strength > best_strength - _CLOSE and _apart(hz, centre) < _JUMP_ST]
+        needed = _LASTING if near else _LASTING_ALONE
+        lasting = self._strays[-needed:]
+        if len(lasting) == needed and _apart(max(lasting), min(lasting)) < _JUMP_ST:
             self._recent.clear()
             return self._accept(best_hz)
-        return 0.0
+        return near[0] if near else 0.0
 
     def _accept(self, hz: float) -> float:
         self._strays.clear()

