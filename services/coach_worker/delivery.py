@@ -19,7 +19,8 @@ _STRESSED = {
     "één", "een", "open", "eerst", "niet", "nu", "stilte", "zwijg", "hoe", "wat", "welke", "waarom", "duidelijke",
     "one", "first", "not", "now", "quiet", "silence", "how", "what", "which", "why", "clear",
 }  # fmt: skip
-_HARD = re.compile(r"\b(?:welke|wat|hoe|which|what|how|why|waarom)\b", re.IGNORECASE)
+_STRESSED_FOLDED = frozenset(map(fold, _STRESSED))
+_HARD = re.compile(r"\b(?:welke?|wat|hoe|which|what|how|why|waarom)\b", re.IGNORECASE)
 
 
 def hints_for(
@@ -59,8 +60,7 @@ def _tone(heard: VoiceToCoach | None, move: str, role: Role) -> Tone:
 
 def _emphasis(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
     chosen = [name for name in names if name and name in text]
-    plain = {fold(word) for word in _STRESSED}
-    chosen += [word for word in re.findall(r"[^\W\d_]+", text) if fold(word) in plain and word not in chosen]
+    chosen += [word for word in re.findall(r"[^\W\d_]+", text) if fold(word) in _STRESSED_FOLDED and word not in chosen]
     return tuple(chosen[:MAX_EMPHASIS])
 
 

@@ -301,12 +301,18 @@ def _cue(draft: _Draft) -> bool:
     kind = draft.decision.customer
     if not kind:
         return False
-    line, ask = draft.draw(f"cue.{kind}"), draft.draw("cue.ask", "try.any")
-    if not (line and ask):
+    key, ask = f"cue.{kind}", draft.draw("cue.ask", "try.any")
+    line = draft.draw(key) or draft.book.draw(key, draft.rng, _never)  # a customer may come back to it
+    lead_key = f"cue.lead.{kind}" if draft.book.knows(f"cue.lead.{kind}") else "cue.lead"
+    lead = draft.book.draw(lead_key, draft.rng, lambda start: draft.said(f"{start} “{line}.”"))
+    if not (line and lead and ask):
         return False
-    lead = draft.draw(f"cue.lead.{kind}", "cue.lead")  # never said alone, so it may come again
     draft.add(f"{lead} “{line}.”", "cue")
     return draft.add(ask, "ask")
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 _WRITERS = {

@@ -171,7 +171,8 @@ class Conversation:
             self._pending = []
         _remember(self._planned, (chunk.turn, chunk.chunk), MAX_SAID)
         self._pending.append(chunk.response_text)
-        for sentence in split_sentences(chunk.response_text):
+        line = customer_line(chunk.response_text, self.language)
+        for sentence in (*split_sentences(chunk.response_text), *([line] if line else [])):
             _remember(self._said, _key(sentence), MAX_SAID)
         plan = read_plan(chunk.rationale)
         if plan and chunk.chunk == 0:

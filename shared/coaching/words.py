@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -15,20 +16,21 @@ _ENDS = frozenset(".?!;:…—-")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One stretch between sentence marks. `tokens` are folded; `asks` is True if it ended with a question mark."""
+    """One stretch between sentence marks. `tokens` are folded; `asks` is True if it ended with a question mark.
+
+    `line` is the tokens with one space around each, for pattern matching.
+    """
 
     tokens: tuple[str, ...]
     raw: str
     asks: bool
-
-    @property
-    def line(self) -> str:
-        """The tokens with one space around each, for pattern matching."""
-        return f" {' '.join(self.tokens)} "
+    line: str
 
 
 def fold(text: str) -> str:
     """Return `text` in lower case without accents and with plain apostrophes and quotes."""
+    if text.isascii():
+        return text.lower()
     plain = text.replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
     decomposed = unicodedata.normalize("NFKD", plain.lower())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
@@ -47,12 +49,12 @@ def sentences(text: str, drop: frozenset[str] = frozenset()) -> tuple[Sentence, 
         token = match.group().strip()
         if token[0] in _ENDS:
             if tokens:
-                found.append(Sentence(tuple(tokens), text[start : match.end()].strip(), "?" in token))
+                found.append(_sentence(tokens, text[start : match.end()], "?" in token))
             tokens, start = [], match.end()
         elif token not in drop:
             tokens.append(token)
     if tokens:
-        found.append(Sentence(tuple(tokens), text[start:MAX_CHARS].strip(), False))
+        found.append(_sentence(tokens, text[start:MAX_CHARS], False))
     return tuple(found)
 
 
@@ -63,4 +65,13 @@ def words(text: str) -> tuple[str, ...]:
 
 def fold_in_place(text: str) -> str:
     """Fold character by character, so that positions in the result are positions in `text`."""
-    return "".join((fold(char) or " ")[:1] for char in text)
+    return "".join(map(_fold_char, text))
+
+
+@functools.lru_cache(maxsize=1024)
+def _fold_char(char: str) -> str:
+    return (fold(char) or " ")[:1]
+
+
+def _sentence(tokens: list[str], raw: str, asks: bool) -> Sentence:
+    return Sentence(tuple(tokens), raw.strip(), asks, f" {' '.join(tokens)} ")
