@@ -1,0 +1,1 @@
+"""Measurements on real processes. Each prints what it measured; docs/performance.md says what came out."""
