@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import wave
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from shared.wire import event_to_json
 WEB = Path(__file__).parents[2] / "services" / "edge" / "web"
 SPEECH = Path(__file__).parents[1] / "fixtures" / "audio" / "en_human"
 TIMEOUT_S = 20.0
+SILENCE_S = 8
 CSP = PAGE_HEADERS["Content-Security-Policy"]
 ENGINES: list[dict[str, Any]] = [
     {"id": "cascade", "languages": ["nl", "en"], "duplex": False, "available": True, "description": "Local models"},
@@ -160,6 +162,47 @@ class EdgeDouble:
         return socket
 
 
+class Person:
+    """Somebody at the page: opens it, presses start, waits for what it shows."""
+
+    def __init__(self, page: Page, edge: EdgeDouble) -> None:
+        self.page = page
+        self._edge = edge
+
+    async def open(self, fragment: str = "") -> None:
+        await self.page.goto(f"{self._edge.url}/{fragment}")
+        await self.page.wait_for_selector("body[data-loaded=yes]")
+
+    async def connect(self) -> EdgeClient:
+        """Press start and return the server's end; the engine is not ready yet."""
+        await self.page.click("#start")
+        client = await self._edge.next_client()
+        await self.sees("waiting")
+        return client
+
+    async def talk(self) -> EdgeClient:
+        """Connect and get ready."""
+        client = await self.connect()
+        await client.send(0)
+        await self.sees("talking")
+        return client
+
+    async def sees(self, status: str) -> None:
+        await self.page.wait_for_selector(f"body[data-status={status}]")
+
+    async def status_text(self) -> str:
+        return (await self.page.inner_text("#status")).replace("\n", " ")
+
+    async def until(self, condition: str) -> None:
+        """Wait for a condition in the page.
+
+        Playwright's own way evaluates a string inside the page, which the page's content policy forbids.
+        """
+        script = f"new Promise((ok) => {{ const t = () => ({condition}) ? ok() : setTimeout(t, 30); t(); }})"
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.page.evaluate(script)
+
+
 class Talker:
     """Ogg-Opus messages of a voice-like tone, 80 ms each, as the edge sends them."""
 
@@ -201,12 +244,22 @@ def chromium_flags(microphone: Path) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's microphone hears, over and over: one recorded sentence, then silence for an answer."""
+    path = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    with wave.open(str(sorted(SPEECH.glob("*.wav"))[0]), "rb") as clip, wave.open(str(path), "wb") as heard:
+        heard.setparams(clip.getparams())
+        heard.writeframes(clip.readframes(clip.getnframes()))
+        heard.writeframes(bytes(SILENCE_S * clip.getframerate() * clip.getsampwidth() * clip.getnchannels()))
+    return path
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    speech = sorted(SPEECH.glob("*.wav"))[0]
+async def chromium(microphone: Path) -> AsyncIterator[Browser]:
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(
-            executable_path=chromium_path(), headless=True, args=chromium_flags(speech)
+            executable_path=chromium_path(), headless=True, args=chromium_flags(microphone)
         )
         yield browser
         await browser.close()
@@ -243,3 +296,8 @@ async def page(profile: BrowserContext) -> AsyncIterator[Page]:
     tab.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
     yield tab
     assert faults == []
+
+
+@pytest.fixture
+def person(page: Page, edge: EdgeDouble) -> Person:
+    return Person(page, edge)

@@ -8,7 +8,7 @@ export const en = {
 
   "notice.title": "Before you start",
   "notice.ai": "You talk to an AI. Hugo is a computer program: its voice is synthetic and what it says can be wrong.",
-  "notice.audio": "Your voice goes to this server so that it can answer. Nothing is kept after the conversation unless you allow it below.",
+  "notice.audio": "Your voice goes to this server so that it can answer. Recording and transcript are not kept after the conversation unless you allow it below.",
   "notice.scores": "Hints and scores are made automatically and are meant for practice. They are no basis for decisions about work.",
   "notice.emotion": "Emotion and confidence are not read from your voice unless you allow it below, and never in a workplace or school set-up.",
 
@@ -199,6 +199,16 @@ export const en = {
   "metric.customer_words_used": "Customer’s words picked up",
   "metric.pace_words": "Speaking pace",
   "metric.pace_syllables": "Articulation rate",
+  "metric.backchannels_by_hugo": "Short agreement by Hugo",
+  "metric.backchannels_by_user": "Short agreement by you",
+  "metric.dead_air": "Long silences (over 7 s)",
+  "metric.interruptions_by_hugo": "Interruptions by Hugo",
+  "metric.interruptions_by_user": "Interruptions by you",
+  "metric.long_pauses": "Long pauses",
+  "metric.loudness_variation": "Variation in loudness",
+  "metric.pitch_range": "Range of your pitch",
+  "metric.pitch_variation": "Variation in pitch",
+  "metric.voice_energy": "Energy in your voice",
   "metric.pace_spread": "Spread of your pace",
 
   "unit.words_per_min": "words/min",
@@ -207,6 +217,8 @@ export const en = {
   "unit.per_5_min": "per 5 min",
   "unit.per_30_min": "per 30 min",
   "unit.per_100_words": "per 100 words",
+  "unit.semitones": "semitones",
+  "unit.dB": "dB",
   "unit.count": "times",
 
   "code.no_coach": "No coach is free now: there are no hints.",

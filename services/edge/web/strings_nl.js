@@ -8,7 +8,7 @@ export const nl = {
 
   "notice.title": "Voor je begint",
   "notice.ai": "Je praat met een AI. Hugo is een computerprogramma: de stem is kunstmatig en wat hij zegt kan fout zijn.",
-  "notice.audio": "Je stem gaat naar deze server zodat die kan antwoorden. Na het gesprek wordt niets bewaard, tenzij je dat hieronder toestaat.",
+  "notice.audio": "Je stem gaat naar deze server zodat die kan antwoorden. De opname en de uitgeschreven tekst worden na het gesprek niet bewaard, tenzij je dat hieronder toestaat.",
   "notice.scores": "Tips en scores worden automatisch gemaakt en zijn bedoeld om te oefenen. Ze zijn geen basis voor beslissingen over werk.",
   "notice.emotion": "Emotie en zekerheid worden niet uit je stem afgeleid, tenzij je dat hieronder toestaat; op het werk of op school nooit.",
 
@@ -199,6 +199,16 @@ export const nl = {
   "metric.customer_words_used": "Woorden van de klant overgenomen",
   "metric.pace_words": "Spreektempo",
   "metric.pace_syllables": "Articulatietempo",
+  "metric.backchannels_by_hugo": "Korte instemming van Hugo",
+  "metric.backchannels_by_user": "Korte instemming van jou",
+  "metric.dead_air": "Lange stiltes (meer dan 7 s)",
+  "metric.interruptions_by_hugo": "Keer onderbroken door Hugo",
+  "metric.interruptions_by_user": "Keer onderbroken door jou",
+  "metric.long_pauses": "Lange pauzes",
+  "metric.loudness_variation": "Variatie in luidheid",
+  "metric.pitch_range": "Bereik van je toonhoogte",
+  "metric.pitch_variation": "Variatie in toonhoogte",
+  "metric.voice_energy": "Energie in je stem",
   "metric.pace_spread": "Spreiding van je tempo",
 
   "unit.words_per_min": "woorden/min",
@@ -207,6 +217,8 @@ export const nl = {
   "unit.per_5_min": "per 5 min",
   "unit.per_30_min": "per 30 min",
   "unit.per_100_words": "per 100 woorden",
+  "unit.semitones": "halve tonen",
+  "unit.dB": "dB",
   "unit.count": "keer",
 
   "code.no_coach": "Er is nu geen coach vrij: je krijgt geen tips.",

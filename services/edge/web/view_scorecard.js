@@ -11,15 +11,20 @@ const KNOWN_SCHEMA = "splitbrain.scorecard/1";
 /** Elements that show the card; a card of another form is shown plainly, a damaged one too. */
 export function scorecardNodes(body, language) {
   const version = translate(language, "card.version", { version: body.evaluatorVersion });
-  const nodes = knownCard(body.scorecard, language) ?? plainCardNodes(body.scorecard, language);
+  const nodes = knownCard(body.scorecard, language) ?? plainCard(body.scorecard, language);
   return [...nodes, el("p", { class: "help", text: version })];
+}
+
+function plainCard(card, language) {
+  const notice = el("p", { class: "help", text: translate(language, "card.notice") });
+  return [notice, ...plainCardNodes(card, language)];
 }
 
 function knownCard(card, language) {
   if (card.schema !== KNOWN_SCHEMA) return null;
   try {
     return [
-      el("p", { class: "help", text: card.notice?.[language] ?? "" }),
+      el("p", { class: "help", text: card.notice[language] }),
       totals(card, language),
       ...phases(card, language),
       ...turns(card, language),
