@@ -19,6 +19,7 @@ from shared.errors import ModelCorrupt, ModelMissing, SpeechError, SpeechHostDie
 
 MAX_CHUNKS: Final = 256
 END_TIMEOUT_S: Final = 5.0
+GRACE_S: Final = 0.5
 # What a host needs of the environment. Keys and tokens of the service stay out of it.
 PASSED_ON: Final = [
     "HOME",
@@ -116,7 +117,7 @@ class HostLife:
             limit = self._spec.ready_timeout_s
             raise SpeechError(f"the host {self._spec.module} was not ready after {limit:.0f} s") from error
         if message is None:
-            await self._wait()
+            await self._wait(GRACE_S)
             raise SpeechError(
                 f"the host {self._spec.module} ended while it started ({self._last_words()}); "
                 "are the packages of `splitbrain[speech]` installed?"
@@ -201,11 +202,15 @@ class HostLife:
 
     def kill(self) -> None:
         """End the process at once; it has nothing to save."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def end(self) -> None:
-        """Kill the process, wait for it, and fail what was under way. Idempotent."""
+        """Close the process's input, at which it ends; kill it when it does not; fail what was under way. Idempotent.
+
+        Killing a process that has just ended would take its exit code from asyncio's own waiter, hence the grace.
+        """
         self._ended = True
         for queue in self._pending.values():
             while queue.full():
@@ -214,15 +219,19 @@ class HostLife:
         self._pending.clear()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self.kill()
-        await self._wait()
+        if not await self._wait(GRACE_S):
+            self.kill()
+            if not await self._wait(END_TIMEOUT_S):
+                log.error("the host %s (pid %d) did not end", self._spec.module, self.pid)
 
-    async def _wait(self) -> None:
+    async def _wait(self, timeout_s: float) -> bool:
+        """Return whether the process ended in `timeout_s`."""
         try:
-            async with asyncio.timeout(END_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self._process.wait()
         except TimeoutError:
-            log.error("the host %s (pid %d) did not end", self._spec.module, self.pid)
+            return False
+        return True
 
     async def _hears(self) -> bool:
         try:

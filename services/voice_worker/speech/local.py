@@ -160,7 +160,7 @@ class _Voice:
 ENGLISH_VOICES: Final = (_Voice(PIPER, "joe"), _Voice(ESPEAK, "espeak"))
 DUTCH_VOICES: Final = (_Voice(KOKORO, "im_nicola"), _Voice(KOKORO, "if_sara"), _Voice(ESPEAK, "espeak"))
 VOICES: Final = {"en": ENGLISH_VOICES, "nl": DUTCH_VOICES}
-REAL_TIME: Final = 0.9
+REAL_TIME: Final = 1.2  # above it the pauses between clauses annoy more than the plainer voice
 FIRST_WORDS: Final = {"tts_piper": 6, "tts_kokoro": 4, "tts_espeak": 12}
 NEXT_WORDS: Final = {"tts_piper": 18, "tts_kokoro": 9, "tts_espeak": 30}
 
