@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import uvloop
 from aiohttp import web
@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from shared.broker import Broker
 from shared.errors import ConfigError, SplitbrainError
 from shared.logs import configure_logging
+from shared.presence import Presence, Status
 from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -30,12 +31,22 @@ STOP_LIMIT_S = 20.0
 
 @dataclass(slots=True)
 class ServiceContext:
-    """What a service gets to run with. `ready` is what /readyz says; set it when work can be taken."""
+    """What a service gets to run with. `ready` is what /readyz says; set it when work can be taken.
+
+    `describe` may be replaced by the service: it says which sessions are served and whatever else an operator
+    should see in `splitbrain ps`. The state in it is filled in here.
+    """
 
     broker: Broker
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
     health_url: str = ""
+    describe: Callable[[], Status] = lambda: Status("")
+
+    def status(self) -> Status:
+        """Return what this process says of itself now."""
+        state = "draining" if self.stopping.is_set() else "ready" if self.ready else "starting"
+        return replace(self.describe(), state=state)
 
 
 Serve = Callable[[ServiceContext], Awaitable[None]]
@@ -67,7 +78,7 @@ async def _run(name: str, settings: ServiceSettings, serve: Serve) -> int:
     endpoint = await _start_health(settings, context)
     code = 1
     try:
-        await _serve_until_stopped(context, serve)
+        await _serve_until_stopped(context, serve, Presence(context.broker, name, settings.worker_id, context.status))
         code = 0
     except* SplitbrainError as group:
         for error in _leaves(group):
@@ -81,7 +92,8 @@ async def _run(name: str, settings: ServiceSettings, serve: Serve) -> int:
     return code
 
 
-async def _serve_until_stopped(context: ServiceContext, serve: Serve) -> None:
+async def _serve_until_stopped(context: ServiceContext, serve: Serve, presence: Presence) -> None:
+    beacon = asyncio.create_task(presence.run(), name="presence")
     broker = asyncio.create_task(context.broker.run(), name="broker")
     service = asyncio.ensure_future(serve(context))
     stopping = asyncio.create_task(context.stopping.wait())
@@ -97,9 +109,10 @@ async def _serve_until_stopped(context: ServiceContext, serve: Serve) -> None:
             raise SplitbrainError(f"did not stop within {STOP_LIMIT_S:.0f} s; cancelled")
         await context.broker.writer.drain()
     finally:
-        for task in (stopping, service, broker):
+        tasks = (stopping, service, beacon, broker)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(stopping, service, broker, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _stop(name: str, context: ServiceContext) -> None:

@@ -16,6 +16,7 @@ from services.coach_worker.wording import load_phrases
 from shared.clock import SystemClock
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
+from shared.presence import Status
 from shared.runner import ServiceContext, exit_on_config_error, run_service
 from shared.session_worker import Publisher, SessionHandler, SessionWorker
 from shared.settings import load_settings
@@ -44,6 +45,8 @@ async def serve(context: ServiceContext, settings: CoachSettings) -> None:
             capacity=settings.max_sessions,
             lease_s=settings.lease_s,
         )
+        brain_name = "llm" if settings.uses_llm else "policy"
+        context.describe = lambda: Status("", worker.sessions, f"brain {brain_name}", context.health_url)
         context.ready = True
         await worker.run(context.stopping)
 

@@ -18,7 +18,7 @@ from services.edge.records import SessionRecords
 from services.edge.session import Doors
 from services.edge.settings import EdgeSettings
 from shared.errors import ConfigError
-from shared.presence import Presence, Status
+from shared.presence import Status
 from shared.runner import ServiceContext, exit_on_config_error, run_service
 from shared.settings import load_settings
 
@@ -41,22 +41,15 @@ async def serve(settings: EdgeSettings, context: ServiceContext) -> None:
     url = _url(runner, settings)
     _announce(url, settings)
 
-    def status() -> Status:
-        state = "draining" if context.stopping.is_set() else "ready" if hub.broker_up else "starting"
-        return Status(state, hub.session_ids, url=url)
-
+    context.describe = lambda: Status("", hub.session_ids, url=url)
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = (
-                group.create_task(hub.run(), name="hub"),
-                group.create_task(Presence(broker, "edge", settings.worker_id, status).run(), name="presence"),
-            )
+            keeper = group.create_task(hub.run(), name="hub")
             await context.stopping.wait()
             await site.stop()
             if not await hub.drain(settings.drain_s):
                 log.warning("some clients did not close in time")
-            for task in tasks:
-                task.cancel()
+            keeper.cancel()
     finally:
         await runner.cleanup()
 

@@ -13,6 +13,7 @@ from services.evaluator.session import EvaluatorSession
 from services.evaluator.settings import EvaluatorSettings
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
+from shared.presence import Status
 from shared.runner import ServiceContext, exit_on_config_error, run_service
 from shared.session_worker import Publisher, SessionHandler, SessionWorker
 from shared.settings import load_settings
@@ -35,6 +36,7 @@ async def serve(context: ServiceContext, settings: EvaluatorSettings, only: str)
         capacity=settings.max_sessions,
         lease_s=settings.lease_s,
     )
+    context.describe = lambda: Status("", worker.sessions, f"{only or 'sessions and jobs'}", context.health_url)
     job = JobContext(broker.client, detector, settings.n_shards, settings.retention_s, settings.jobs_max_tries)
     try:
         async with asyncio.TaskGroup() as group:

@@ -28,7 +28,7 @@ from services.voice_worker.worker import VoiceWorker, WorkerLimits
 from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.errors import SpeechError
-from shared.presence import Presence, Status
+from shared.presence import Status
 from shared.runner import ServiceContext, exit_on_config_error, run_service
 from shared.settings import load_settings
 
@@ -64,9 +64,7 @@ async def _serve(settings: VoiceSettings, context: ServiceContext) -> None:
             stack.push_async_callback(engine.aclose)
         limits = WorkerLimits(settings.lease_s, settings.input_idle_s, settings.retention_s)
         worker = VoiceWorker(context.broker, engines, make_listener, consumer=settings.worker_id, limits=limits)
-        presence = Presence(context.broker, "voice", settings.worker_id, lambda: _status(worker, context))
-        beacon = asyncio.create_task(presence.run())
-        stack.push_async_callback(_cancel, beacon)
+        context.describe = lambda: Status("", worker.sessions, worker.detail, context.health_url)
         context.ready = True
         log.info("voice worker is ready: %s", worker.detail)
         await worker.run(context.stopping)
@@ -127,16 +125,6 @@ def _speech_options(settings: VoiceSettings) -> SpeechOptions:
     if settings.provider == "openai":
         return SpeechOptions(local, OpenAiOptions(settings.openai_base_url or None, settings.openai_api_key))
     return SpeechOptions(local)
-
-
-def _status(worker: VoiceWorker, context: ServiceContext) -> Status:
-    state = "draining" if context.stopping.is_set() else "ready"
-    return Status(state, worker.sessions, worker.detail, context.health_url)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 if __name__ == "__main__":
