@@ -276,7 +276,7 @@ class EdgeSession:
         if shed:
             self._shed_told += shed
             metrics.FRAMES_DROPPED.labels("broker").inc(shed)
-            text = f"{shed} frames of your audio were lost because the broker was away for too long"
+            text = f"{shed} frames of your audio were lost: they could not be passed on within 5 s"
             self.notice(Notice("input_shed", "warning", text, shed))
         if late:
             self._late_told += late

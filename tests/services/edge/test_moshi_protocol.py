@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.edge import moshi_protocol
 from services.edge.moshi_protocol import (
     Close,
     CloseCode,
@@ -16,6 +20,7 @@ from services.edge.moshi_protocol import (
     EndCommand,
     ErrorText,
     InputBounds,
+    Kind,
     MoshiInput,
     MoshiOutput,
     session_metadata,
@@ -31,7 +36,7 @@ from shared.events import (
     Spoken,
     TurnStarted,
 )
-from shared.wire import AudioFrame, event_from_json
+from shared.wire import AudioFrame, event_from_json, event_to_json
 
 PACKET = b"\x48abc"
 READY = EngineState("ready", "echo")
@@ -332,3 +337,32 @@ class TestOutput:
         message = session_metadata("abc", "abc.def", 30.0)
         assert message[0] == 4
         assert json.loads(message[1:])["resumeToken"] == "abc.def"
+
+
+class TestDocument:
+    """docs/protocol.md says what is true."""
+
+    TEXT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+
+    def test_every_event_has_an_example_that_is_one(self) -> None:
+        kinds = {union.__dataclass_fields__["kind"].default for union in get_args(get_args(Body)[0])}
+        examples = re.findall(r"### `(\w+)`\n.*?```json\n(.*?)```", self.TEXT, re.DOTALL)
+        assert {kind for kind, _ in examples} == kinds
+        for kind, example in examples:
+            event = event_from_json(json.loads(example))
+            assert event.body.kind == kind
+            assert event_to_json(event) == json.loads(example)
+
+    @pytest.mark.parametrize("code", list(CloseCode))
+    def test_every_close_code_is_explained(self, code: CloseCode) -> None:
+        assert f"| {code.value} |" in self.TEXT
+
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_every_kind_is_explained(self, kind: Kind) -> None:
+        assert f"\n| {kind.value} | " in self.TEXT
+
+    def test_every_notice_of_the_edge_is_explained(self) -> None:
+        sources = Path(moshi_protocol.__file__).parent.glob("*.py")
+        codes = {code for path in sources for code in re.findall(r"Notice\(\s*\"(\w+)\"", path.read_text())}
+        assert len(codes) >= 9
+        assert {code for code in codes if f"`{code}`" not in self.TEXT} == set()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.edge import params
 from services.edge.params import SessionParams, read_params
 from shared.errors import BadInput
 from shared.events import Consent
@@ -111,3 +115,11 @@ def test_any_query_is_read_or_refused(query: dict[str, str]) -> None:
         return
     assert not set("/\\\0") & set(params.voice)
     assert not params.voice.startswith(".")
+
+
+def test_every_parameter_is_in_the_document() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    source = Path(params.__file__).read_text()
+    names = set(re.findall(r'query(?:\.get\(|, )"(\w+)"', source))
+    assert len(names) == 12
+    assert {name for name in names if f"| `{name}` |" not in text} == set()
