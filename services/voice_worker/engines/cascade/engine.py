@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -78,6 +79,9 @@ class CascadeEngine:
         self._settings = settings
         self._maker = SpeechMaker(synthesizer)
         self._warming: asyncio.Task[None] | None = None
+        self._open_sessions = 0
+        self._nobody_talks = asyncio.Event()
+        self._nobody_talks.set()
 
     async def start(self) -> None:
         """Start the synthesizer; frequent phrases are prepared beside the first sessions."""
@@ -90,7 +94,9 @@ class CascadeEngine:
     async def open(self, spec: SessionSpec, host: EngineHost) -> CascadeSession:
         if not self._synthesizer.voices(spec.language):
             raise EngineError(f"no voice speaks {spec.language!r}; see `splitbrain models list`")
-        return CascadeSession(spec, host, self._maker, self._settings)
+        self._open_sessions += 1
+        self._nobody_talks.clear()
+        return CascadeSession(spec, host, self._maker, self._settings, self._closed)
 
     async def aclose(self) -> None:
         if self._warming:
@@ -100,22 +106,40 @@ class CascadeEngine:
         await self._synthesizer.aclose()
 
     async def _warm(self) -> None:
+        """Prepare what is said often, while nobody talks: a conversation needs the synthesizer more."""
         for language in self._settings.warm_languages:
+            if not self._synthesizer.voices(language):
+                continue
             choice = self._maker.choose(language, "")
-            if choice.voice or self._synthesizer.voices(language):
-                phrases = [*acknowledgements(language), *frequent_phrases(language)]
-                n = await self._maker.warm(dict.fromkeys(phrases), choice)
-                log.info("%d frequent phrases are ready in %s", n, language)
+            phrases = dict.fromkeys([*acknowledgements(language), *frequent_phrases(language)])
+            for phrase in phrases:
+                await self._nobody_talks.wait()
+                await self._maker.warm(phrase, choice)
+            log.info("%d frequent phrases are ready in %s", len(phrases), language)
+
+    def _closed(self) -> None:
+        self._open_sessions -= 1
+        if not self._open_sessions:
+            self._nobody_talks.set()
 
 
 class CascadeSession:
     """One conversation. A task turns sentences into frames ahead of time; `feed` gives out one at a time."""
 
-    def __init__(self, spec: SessionSpec, host: EngineHost, maker: SpeechMaker, settings: CascadeSettings) -> None:
+    def __init__(
+        self,
+        spec: SessionSpec,
+        host: EngineHost,
+        maker: SpeechMaker,
+        settings: CascadeSettings,
+        on_close: Callable[[], None],
+    ) -> None:
         self._spec = spec
         self._host = host
         self._maker = maker
         self._settings = settings
+        self._on_close = on_close
+        self._is_open = True
         self._voice = maker.choose(spec.language, spec.voice)
         self._locale = spec.locale or {"nl": "nl-NL", "en": "en"}[spec.language]
         self._rng = random.Random(spec.session_id)
@@ -329,6 +353,9 @@ class CascadeSession:
         self._speaker = asyncio.create_task(self._speak(), name="speak")
 
     async def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._on_close()
         self._speaker.cancel()
         with suppress(asyncio.CancelledError):
             await self._speaker

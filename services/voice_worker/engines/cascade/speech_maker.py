@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -29,6 +28,9 @@ log = logging.getLogger(__name__)
 CACHE_BYTES = 16 * 1024 * 1024
 CHARS_PER_SECOND = 15.0
 """First guess of how fast a voice reads, until its own speed is known."""
+
+SHORT_PHRASE_CHARS = 24
+"""Up to this length a phrase at another pace sounds the same: what counts is that it comes at once."""
 
 _SILENT = 0.004  # about -48 dB re full scale
 _LEAD_SAMPLES = 480
@@ -116,7 +118,7 @@ class SpeechMaker:
 
         Raises SpeechError; what was appended before it is good speech.
         """
-        clip = self._cache.get(choice, segment)
+        clip = self._ready(choice, segment)
         if clip:
             start = len(utterance.frames)
             utterance.words.extend((start + frame, text) for frame, text in clip.words)
@@ -127,19 +129,23 @@ class SpeechMaker:
             frames = round(segment.pause_s * 1000 / FRAME_MS)
             utterance.frames.extend([silence()] * frames)
 
-    async def warm(self, phrases: Iterable[str], choice: VoiceChoice, speeds: Iterable[float] = (1.0,)) -> int:
-        """Put phrases into the cache; return how many are there. A phrase that fails is left out."""
-        kept = 0
-        for speed in speeds:
-            for phrase in phrases:
-                segment = Segment(phrase, phrase, speed=speed)
-                try:
-                    if (choice, segment) not in self._cache:
-                        await self._synthesize(Utterance("", phrase), segment, choice)
-                    kept += 1
-                except SpeechError as error:
-                    log.warning("a frequent phrase could not be prepared: %s", error)
-        return kept
+    async def warm(self, phrase: str, choice: VoiceChoice) -> bool:
+        """Put a phrase into the cache; False if it could not be made."""
+        segment = Segment(phrase, phrase)
+        try:
+            if (choice, segment) not in self._cache:
+                await self._synthesize(Utterance("", phrase), segment, choice)
+        except SpeechError as error:
+            log.warning("a frequent phrase could not be prepared: %s", error)
+            return False
+        return True
+
+    def _ready(self, choice: VoiceChoice, segment: Segment) -> Clip | None:
+        """A clip from the cache; a short phrase is taken at the voice's own pace rather than made anew."""
+        clip = self._cache.get(choice, segment)
+        if clip is None and segment.speed != 1.0 and len(segment.spoken) <= SHORT_PHRASE_CHARS:
+            clip = self._cache.get(choice, replace(segment, speed=1.0))
+        return clip
 
     def cached(self, phrase: str, choice: VoiceChoice) -> Clip | None:
         """Return a phrase that is ready to be said, or None."""

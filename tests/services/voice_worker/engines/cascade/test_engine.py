@@ -23,6 +23,7 @@ from shared.errors import EngineError
 from shared.events import (
     Backchannel,
     CoachToVoice,
+    DeliveryHints,
     Interrupted,
     Notice,
     Spoken,
@@ -214,6 +215,31 @@ async def test_repeated_phrases_come_from_the_cache(talk: Talk) -> None:
     talk.feed(10)
     assert talk.synth.asked == ["Okay."]
     assert [final.text for final in talk.host.of(Transcript)] == ["Okay.", "Okay."]
+
+
+async def test_a_short_phrase_at_another_pace_comes_from_the_cache_too(talk: Talk) -> None:
+    await talk.say("Okay.", turn="u1")
+    talk.feed(10)
+    await talk.say("Okay.", turn="u2", delivery_hints=DeliveryHints(pacing="slow"))
+    talk.feed(10)
+    assert talk.synth.asked == ["Okay."]
+
+
+async def test_phrases_are_prepared_only_while_nobody_talks() -> None:
+    synth = ToneSynthesizer()
+    synth.gate.clear()
+    engine = CascadeEngine(synth, CascadeSettings(warm_languages=("en",)))
+    await engine.start()
+    session = await engine.open(SPEC, RecordingHost())
+    synth.gate.set()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(synth.asked) <= 1
+    await session.close()
+    assert engine._warming is not None
+    await engine._warming
+    assert len(synth.asked) > 10
+    await engine.aclose()
 
 
 async def test_hugo_hums_while_the_user_talks_on_without_taking_the_floor() -> None:
