@@ -13,6 +13,7 @@ from playwright.async_api import Page
 
 from services.evaluator.metrics import load_metrics
 from shared.audio.ogg import OggOpusDemuxer, OggOpusMuxer
+from shared.coaching.knowledge import load_knowledge
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -187,9 +188,10 @@ async def test_a_surplus_goes_in_pauses_only(page: Page, edge: Any) -> None:
         page,
         edge,
         "jitter.js",
-        JITTER
-        + "push(20); for (let s = 0; s < 60; s += 1) { pull(1); push(1); } const loudEnd = [j.bufferedMs, j.squeezedMs];"
-        "for (let s = 0; s < 40; s += 1) { pull(1); push(1, quiet); } return [loudEnd, j.bufferedMs, j.squeezedMs, j.droppedMs];",
+        JITTER + "push(20); for (let s = 0; s < 60; s += 1) { pull(1); push(1); }"
+        "const loudEnd = [j.bufferedMs, j.squeezedMs];"
+        "for (let s = 0; s < 40; s += 1) { pull(1); push(1, quiet); }"
+        "return [loudEnd, j.bufferedMs, j.squeezedMs, j.droppedMs];",
     )
     assert answer[0] == [400, 0]
     assert answer[1] < 160
@@ -227,7 +229,7 @@ async def test_retries_grow_and_stop_when_the_conversation_is_no_longer_kept(pag
         edge,
         "timing.js",
         "const p = new m.RetryPlan(12000, 0); const out = []; let now = 0;"
-        "for (let pause = p.nextPauseMs(now); pause !== null; pause = p.nextPauseMs(now)) { out.push(pause); now += pause; }"
+        "for (let pause; (pause = p.nextPauseMs(now)) !== null; now += pause) out.push(pause);"
         "return out;",
     )
     assert pauses == [300, 600, 1200, 2400, 4000]
@@ -239,6 +241,14 @@ async def test_names_of_the_method_are_those_of_the_knowledge_file(page: Page, e
     assert names["TECHNIQUES"] == {item["id"]: [item["name_nl"], item["name_en"]] for item in knowledge["techniques"]}
     assert names["PHASES"] == {item["id"]: [item["name_nl"], item["name_en"]] for item in knowledge["phases"]}
     assert names["ERRORS"].keys() == knowledge["error_codes"].keys()
+
+
+async def test_themes_are_named_in_both_languages(page: Page, edge: Any) -> None:
+    themes = list(load_knowledge().themes)
+    names = await run(page, edge, "method_names.js", "return a.map((t) => m.themeName(t, 'en'));", themes)
+    assert len(names) == 8
+    english = {item["name_en"] for item in json.loads(KNOWLEDGE.read_text("utf-8"))["techniques"]}
+    assert set(names) <= english
 
 
 async def test_every_figure_of_the_evaluator_has_a_name(page: Page, edge: Any) -> None:

@@ -167,6 +167,13 @@ async def test_the_engines_health_shows_while_talking(page: Page, edge: Any, sta
     assert (await reduced(page, edge, actions))["shown"] == shown
 
 
+async def test_the_answer_time_is_taken_of_answers_only(page: Page, edge: Any) -> None:
+    user = [message(TurnStarted("u1", "user", 0)), message(TurnEnded("u1", "user", 0, 900))]
+    first = [message(TurnStarted("h1", "hugo", 1500)), message(TurnEnded("h1", "hugo", 1500, 2500))]
+    again = [message(TurnStarted("h2", "hugo", 9000))]
+    assert (await reduced(page, edge, user + first + again))["answerGapMs"] == 600
+
+
 async def test_older_figures_do_not_replace_newer_ones(page: Page, edge: Any) -> None:
     new = message(MetricsUpdated((MetricValue("pace", 2.0, "s"),)), media_ms=900)
     old = message(MetricsUpdated((MetricValue("pace", 1.0, "s"),)), media_ms=400)

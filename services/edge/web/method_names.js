@@ -114,3 +114,9 @@ export function phaseName(phase, language) {
 export function errorName(code, language) {
   return ERRORS[code]?.[COLUMN[language]] ?? String(code).replaceAll("_", " ");
 }
+
+/** A theme of the exploration in the language; the knowledge file names themes after their Dutch technique. */
+export function themeName(theme, language) {
+  const found = Object.values(TECHNIQUES).find((names) => names[0].toLowerCase() === theme.toLowerCase());
+  return found ? found[COLUMN[language]] : theme;
+}

@@ -244,8 +244,9 @@ function withTurn(state, id, speaker, changes) {
 /** Media time between the user's last word and the start of this answer; negative if Hugo came in early. */
 function answerGap(state, turn) {
   if (turn.speaker !== "hugo") return state.answerGapMs;
-  const before = state.turns.findLast((item) => item.speaker === "user" && item.startMs <= turn.startMs);
-  return before?.endMs == null ? state.answerGapMs : turn.startMs - before.endMs;
+  const before = state.turns[state.turns.indexOf(turn) - 1];
+  const isAnswer = before?.speaker === "user" && before.endMs !== null;
+  return isAnswer ? turn.startMs - before.endMs : state.answerGapMs;
 }
 
 /** What was said in a turn, as it should be read: an interrupted answer ends at the last word heard. */

@@ -147,6 +147,7 @@ export const en = {
   "metrics.name": "Figure",
   "metrics.value": "Value",
   "metrics.band": "Judgement",
+  "metrics.more": "Other figures ({count})",
   "metrics.none": "not available",
   "band.good": "good",
   "band.warn": "watch out",

@@ -147,6 +147,7 @@ export const nl = {
   "metrics.name": "Cijfer",
   "metrics.value": "Waarde",
   "metrics.band": "Oordeel",
+  "metrics.more": "Andere cijfers ({count})",
   "metrics.none": "niet beschikbaar",
   "band.good": "goed",
   "band.warn": "let op",

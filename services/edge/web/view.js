@@ -39,7 +39,7 @@ this._renderHelp(state, performance.now());
     this._when("talk", [language, state.turns, state.caption], () => this._talk.render(state));
     this._when("coach", [language, state.hints], () => renderCoach(state));
     this._when("delivery", [language, state.delivery], () => renderDelivery(state));
-    this._when("metrics", [language, state.metrics], () => renderMetrics(state));
+    this._when("metrics", [language, state.metrics, state.scorecard], () => renderMetrics(state));
     this._when("notices", [language, state.notices], () => renderNotices(state));
     this._when("alert", [language, state.alert], () => renderAlert(state));
     this._when("card", [language, state.scorecard], () => renderScorecard(state));

@@ -78,11 +78,18 @@ function percent(language, value) {
   return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(value);
 }
 
+/** Figures with a judgement first; the others are one step away. The scorecard, once there, has them all. */
 export function renderMetrics(state) {
   const { metrics, language } = state;
+  byId("metrics-card").hidden = Boolean(state.scorecard);
+  const judged = metrics.filter((metric) => metric.band !== "");
+  const others = metrics.filter((metric) => metric.band === "");
   byId("metrics-empty").hidden = metrics.length > 0;
-  byId("metrics").hidden = metrics.length === 0;
-  byId("metrics").tBodies[0].replaceChildren(...metrics.map((metric) => metricRow(metric, language)));
+  byId("metrics").hidden = judged.length === 0;
+  byId("metrics-more").hidden = others.length === 0;
+  byId("metrics-count").textContent = translate(language, "metrics.more", { count: others.length });
+  byId("metrics").tBodies[0].replaceChildren(...judged.map((metric) => metricRow(metric, language)));
+  byId("metrics-others").replaceChildren(...others.map((metric) => metricRow(metric, language)));
 }
 
 /** One figure as a table row; used by the scorecard too. */

@@ -1,7 +1,7 @@
 /** The scorecard of the project's evaluator: totals, phases, turns with their evidence, figures, remarks. */
 
 import { el, formatNumber } from "./dom.js";
-import { errorName, phaseName, techniqueName } from "./method_names.js";
+import { errorName, phaseName, techniqueName, themeName } from "./method_names.js";
 import { humanize, translate } from "./strings.js";
 import { plainCardNodes } from "./view_card_plain.js";
 import { metricRow } from "./view_panels.js";
@@ -87,9 +87,10 @@ function phases(card, language) {
     el("thead", {}, el("tr", {}, ...head)),
     el("tbody", {}, ...rows),
   );
-  const missing = card.themes.missing.map(humanize).join(", ");
+  const missing = card.themes.missing.map((theme) => themeName(theme, language)).join(", ");
   const themes = missing && el("p", { class: "help", text: `${t("card.themes.missing")}: ${missing}` });
-  return [el("h3", { text: t("card.phases") }), el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": t("card.phases") }, table), themes];
+  const scroll = { class: "wide", tabindex: "0", role: "group", "aria-label": t("card.phases") };
+  return [el("h3", { text: t("card.phases") }), el("div", scroll, table), ...(themes ? [themes] : [])];
 }
 
 function qualityTag(id, quality, language) {
