@@ -33,6 +33,7 @@ class Child:
     def __init__(self, plan: ProcessPlan, clock: Clock, on_line: Callable[[str, str], None]) -> None:
         self.plan = plan
         self.ready = False
+        self.was_ever_ready = False
         self.last_lines: deque[str] = deque(maxlen=15)
         self.started_s = 0.0
         self._clock = clock
@@ -57,32 +58,49 @@ class Child:
         self._health_port = _free_port()
         environment = {**os.environ, **self.plan.environment, self.plan.health_variable: str(self._health_port)}
         self.started_s = self._clock.monotonic()
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", self.plan.role.module),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            process_group=0,  # Ctrl-C is for this process, which stops its children in order
-            preexec_fn=_dies_with(os.getpid()),
-        )
-        assert self._process.stdout is not None
-        reader = asyncio.create_task(self._read(self._process.stdout), name=f"{self.plan.label} output")
+        # Not asyncio's own pipe: with that, `wait` waits for everybody who still holds it, grandchildren too.
+        ours, theirs = os.pipe()
         try:
-            code = await self._process.wait()
+            stream, transport = await _reader(ours)
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", self.plan.role.module),
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=theirs,
+                    stderr=theirs,
+                    process_group=0,  # Ctrl-C is for this process, which stops its children in order
+                    preexec_fn=_dies_with(os.getpid()),
+                )
+            except BaseException:
+                transport.close()
+                raise
+        finally:
+            os.close(theirs)
+        return await self._follow(self._process, stream, transport)
+
+    async def _follow(
+        self, process: asyncio.subprocess.Process, stream: asyncio.StreamReader, transport: asyncio.ReadTransport
+    ) -> int:
+        reader = asyncio.create_task(self._read(stream), name=f"{self.plan.label} output")
+        try:
+            code = await process.wait()
             self._kill_group()  # what it started and did not end itself
             await asyncio.wait({reader}, timeout=_LAST_WORDS_S)
             return code
         finally:
             reader.cancel()
+            transport.close()
 
     async def look(self, http: aiohttp.ClientSession) -> bool:
         """Ask the process whether it is ready, and keep the answer."""
-        self.ready = False
+        ready = False
         if self.is_alive:
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with asyncio.timeout(2), http.get(f"http://127.0.0.1:{self._health_port}/readyz") as answer:
-                    self.ready = answer.status == 200
+                    ready = answer.status == 200
+        self.ready = ready and self.is_alive
+        self.was_ever_ready = self.was_ever_ready or self.ready
         return self.ready
 
     async def stop(self) -> None:
@@ -128,6 +146,14 @@ class Child:
         if text:
             self.last_lines.append(text)
             self._on_line(self.plan.label, text)
+
+
+async def _reader(handle: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+    """Return a stream of what comes out of a pipe's read end; the transport closes it."""
+    stream = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(stream)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(handle, "rb", 0))
+    return stream, transport
 
 
 def _dies_with(parent: int) -> Callable[[], None]:

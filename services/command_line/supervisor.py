@@ -67,16 +67,14 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         policy = RestartPolicy()
-        was_ready_once = False
         while True:
             code = await child.run()
             if self._stopping:
                 return
-            was_ready_once = was_ready_once or child.ready
             child.ready = False
             self._on_change()
-            delay_s = policy.after_death(self._clock.monotonic() - child.started_s, was_ready_once)
-            if delay_s is None or (code == _WRONG_SETTINGS and not was_ready_once):
+            delay_s = policy.after_death(self._clock.monotonic() - child.started_s, child.was_ever_ready)
+            if delay_s is None or (code == _WRONG_SETTINGS and not child.was_ever_ready):
                 raise CommandError(*_why(child, code))
             self._on_line(child.plan.label, f"ended ({_ending(code)}); it starts again in {delay_s:g} s")
             await self._clock.sleep(delay_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +108,6 @@ def run(options: argparse.Namespace) -> Exit:
 
 
 async def _run(options: argparse.Namespace, clips: list[Pcm]) -> Exit:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rules = TurnRules(
         gap_ms=round(options.gap * 1000),
         answer_timeout_ms=round(options.answer_timeout * 1000),

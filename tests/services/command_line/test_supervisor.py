@@ -33,10 +33,14 @@ class Watched:
         self._changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(20):
+                while not holds():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            states = [(child.plan.label, child.pid, child.ready) for child in self.supervisor.children]
+            raise AssertionError(f"did not happen: {states}, {self.lines}") from None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
