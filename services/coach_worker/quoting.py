@@ -49,7 +49,8 @@ def _within(spoken: list[str]) -> list[str]:
         return spoken
     kept = spoken[:MAX_WORDS]
     joints = [place for place, word in enumerate(kept) if place >= 3 and fold(word) in _JOINTS]
-    kept = kept[: joints[-1]] if joints else kept
+    if joints:
+        return kept[: joints[-1]]
     while kept and fold(kept[-1]) in _LIGHT:
         kept = kept[:-1]
     return kept
