@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
+from shared.streams import EDGE_SESSIONS_KEY
 from shared.testing.echo_worker import EchoWorker
 from shared.testing.talker import Talker
 
@@ -253,3 +254,44 @@ class TestOperations:
         async with edge.client.post(f"{edge.base}/api/tickets", data=b"x" * 200_000) as answer:
             assert answer.status == 200  # the body is never read
         assert await _refused(edge, headers={"Sec-WebSocket-Version": "99"}) == (426, "websocket_only")
+
+
+class TestFullAndAway:
+    async def test_nobody_serves(self, edge: Edge) -> None:
+        async with edge.connect() as ws:
+            talker = Talker(ws)
+            assert await talker.closed() == 1013
+            assert talker.messages == [b"\x05no voice worker serves echo now: try again in 5 s"]
+        assert await edge.broker.client.keys("sb:{*") == []
+        assert await edge.broker.client.zcard(EDGE_SESSIONS_KEY) == 0
+
+    async def test_all_places_are_taken(self, edge: Edge, worker: EchoWorker) -> None:
+        sockets = [await edge.connect() for _ in range(4)]
+        for ws in sockets:
+            await Talker(ws).next(0)
+        async with edge.connect() as ws:
+            talker = Talker(ws)
+            assert await talker.closed() == 1013
+            assert talker.messages[0].startswith(b"\x05all places are taken")
+        await sockets[0].close()
+        await worker.wait(lambda: len(worker.ended) == 1)
+        async with edge.connect() as ws:
+            assert await Talker(ws).next(0) == b""
+        for ws in sockets:
+            await ws.close()
+
+    async def test_without_a_wish_the_next_engine_is_tried(self, start_edge: EdgeFactory, worker: EchoWorker) -> None:
+        edge = await start_edge(engines="cascade,echo")
+        async with edge.connect() as ws:
+            assert await Talker(ws).next(0) == b""
+        async with edge.connect("engine=cascade") as ws:
+            assert await Talker(ws).closed() == 1013
+
+    async def test_an_engine_that_never_gets_ready(self, start_edge: EdgeFactory, worker: EchoWorker) -> None:
+        worker.hold_ready.clear()
+        edge = await start_edge(start_timeout_s=0.2)
+        async with edge.connect() as ws:
+            talker = Talker(ws)
+            assert await talker.closed() == 1013
+            assert b"not ready" in talker.messages[-1]
+        worker.hold_ready.set()

@@ -9,15 +9,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
-from shared.events import Notice, SessionEnded
+from shared.events import Notice, SessionEnded, Spoken
 from shared.streams import EDGE_SESSIONS_KEY
 from shared.testing.echo_worker import EchoWorker
 from shared.testing.talker import Talker
 
 if TYPE_CHECKING:
-    from tests.services.edge.conftest import EdgeFactory
+    from tests.services.edge.conftest import Edge, EdgeFactory
 
 
 class Cable:
@@ -81,15 +82,28 @@ async def _notice(talker: Talker, code: str) -> dict[str, Any]:
             return dict(value["body"])
 
 
-async def test_redis_lost_for_three_seconds(start_edge: EdgeFactory, worker: EchoWorker, cable: Cable) -> None:
-    """The socket stays, the client is told, no frame is lost, and the conversation goes on."""
+async def _event(talker: Talker, kind: str) -> dict[str, Any]:
+    while True:
+        value = json.loads(await talker.next(4))
+        if value.get("body", value)["kind"] == kind:
+            return dict(value)
+
+
+def _transport(ws: aiohttp.ClientWebSocketResponse) -> Any:
+    assert ws._response is not None
+    assert ws._response.connection is not None
+    return ws._response.connection.transport
+
+
+async def test_redis_lost_for_a_while(start_edge: EdgeFactory, worker: EchoWorker, cable: Cable) -> None:
+    """Three seconds of speech come meanwhile: the socket stays, the client is told, and no frame is lost."""
     edge = await start_edge(redis_url=cable.url)
     async with edge.connect("events=1") as ws:
         talker = Talker(ws)
         await talker.send_frame(5)
         await talker.audio(20)
         await cable.pull()
-        for _ in range(37):  # three seconds of speech
+        for _ in range(37):
             await talker.send_frame()
         await _notice(talker, "broker_lost")
         await cable.plug()
@@ -184,10 +198,9 @@ async def test_a_client_that_does_not_answer_does_not_hold_up_the_drain(
     edge = await start_edge()
     ws = await edge.connect()
     await Talker(ws).next(0)
-    assert ws._response.connection is not None
-    ws._response.connection.transport.pause_reading()
+    _transport(ws).pause_reading()
     assert await edge.hub.drain(8)
-    ws._response.connection.transport.abort()
+    _transport(ws).abort()
 
 
 async def test_sessions_of_a_dead_edge_are_ended_by_another(start_edge: EdgeFactory, worker: EchoWorker) -> None:
@@ -229,3 +242,81 @@ async def test_notices_are_on_the_stream_too(start_edge: EdgeFactory, worker: Ec
         await edge.broker.writer.drain()
         events, _ = await worker.broker.history(sid)
     assert [event.body.code for event in events if isinstance(event.body, Notice)] == ["unknown_kind"]
+
+
+class TestResume:
+    async def test_a_lost_client_comes_back_to_another_edge(
+        self, edge: Edge, start_edge: EdgeFactory, worker: EchoWorker
+    ) -> None:
+        other = await start_edge()
+        ws = await edge.connect("events=1")
+        talker = Talker(ws)
+        hello = await _event(talker, "session")
+        await talker.send_frame(5)
+        await talker.audio(20)
+        (sid,) = worker.sessions
+        worker.publish(sid, Spoken("h1", " een", 0), "voice:spoken:h1:0")
+        last = (await _event(talker, "spoken"))["id"]
+        _transport(ws).abort()
+        await edge.until_idle()
+        worker.publish(sid, Spoken("h1", " twee", 0), "voice:spoken:h1:1")
+        await worker.broker.writer.drain()
+        async with other.connect(f"events=1&resume={hello['resumeToken']}&last_event={last}") as again:
+            talker = Talker(again)
+            assert (await _event(talker, "session"))["sessionId"] == sid
+            assert await talker.next(0) == b""
+            assert (await _event(talker, "spoken"))["body"]["text"] == " twee"
+            await talker.send_frame(5)
+            assert await talker.audio(20) == talker.sent
+        await worker.wait(lambda: sid in worker.ended)
+        assert [frame.seq for frame in worker.inputs[sid]] == list(range(10))
+
+    async def test_the_newer_connection_wins(self, edge: Edge, start_edge: EdgeFactory, worker: EchoWorker) -> None:
+        for second in (edge, await start_edge()):
+            async with edge.connect("events=1") as ws:
+                talker = Talker(ws)
+                token = (await _event(talker, "session"))["resumeToken"]
+                await talker.next(0)
+                async with second.connect(f"resume={token}") as newer:
+                    assert await talker.closed() == 1000
+                    fresh = Talker(newer)
+                    await fresh.next(0)
+                    await fresh.send_frame()
+                    assert await fresh.audio(4) == fresh.sent
+        await worker.wait(lambda: len(worker.ended) == 2)
+
+    async def test_who_does_not_come_back_is_ended_by_any_edge(
+        self, start_edge: EdgeFactory, worker: EchoWorker
+    ) -> None:
+        edge = await start_edge(resume_s=0.3)
+        ws = await edge.connect()
+        talker = Talker(ws)
+        await talker.send_frame(2)
+        await talker.audio(8)
+        _transport(ws).abort()
+        await worker.wait(lambda: len(worker.ended) == 1)
+        (sid,) = worker.ended
+        events, _ = await worker.broker.history(sid)
+        assert (events[-1].body, events[-1].media_ms) == (SessionEnded("client_lost"), 160)
+
+    async def test_without_resume_a_lost_client_ends_the_session(
+        self, start_edge: EdgeFactory, worker: EchoWorker
+    ) -> None:
+        edge = await start_edge(resume_s=0)
+        ws = await edge.connect()
+        await Talker(ws).next(0)
+        _transport(ws).abort()
+        await worker.wait(lambda: len(worker.ended) == 1)
+        assert next(iter(worker.ended.values())).reason == "client_lost"
+
+    async def test_a_wrong_token_and_an_ended_session(self, edge: Edge, worker: EchoWorker) -> None:
+        async with edge.connect("events=1") as ws:
+            token = (await _event(Talker(ws), "session"))["resumeToken"]
+            sid, _, _ = token.partition(".")
+            async with edge.connect(f"resume={sid}.{'a' * 43}") as thief:
+                assert await Talker(thief).closed() == 1008
+        await edge.until_idle()
+        async with edge.connect(f"resume={token}") as late:
+            talker = Talker(late)
+            assert await talker.closed() == 1000
+            assert b"over" in talker.messages[0]
