@@ -50,7 +50,10 @@ def _within(spoken: list[str]) -> list[str]:
     kept = spoken[:MAX_WORDS]
     joints = [place for place, word in enumerate(kept) if place >= 3 and fold(word) in _JOINTS]
     if joints:
-        return kept[: joints[-1]]
+        kept = kept[: joints[-1]]
+        while fold(kept[-1]) in _JOINTS:
+            kept = kept[:-1]
+        return kept
     while kept and fold(kept[-1]) in _LIGHT:
         kept = kept[:-1]
     return kept
