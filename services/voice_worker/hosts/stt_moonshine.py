@@ -5,6 +5,7 @@ Cost grows with the length of the audio (no 30 s window), which is why it answer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ HEADS, HEAD_SIZE = 8, 36
 TOKENS_PER_S: Final = 6.5  # Moonshine's own limit; above it the decoder is repeating itself
 MAX_S: Final = 20.0
 MIN_SAMPLES: Final = 1_600  # the encoder's convolutions need some audio
+
+_QUOTES: Final = re.compile(r"[\"“”]|(?<!\w)['‘]|(?<=[.,!?])['’]")
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -46,7 +49,7 @@ class Moonshine:
         hidden = self._encoder.run(None, {"input_values": audio, "attention_mask": mask})[0]
         ids, log_probability = self._decode(hidden, mask, int(len(pcm) / TRANSCRIBE_HZ * TOKENS_PER_S) + 8, call)
         text = b"".join(self._tokens[token] for token in ids).decode("utf-8", "replace")
-        return " ".join(text.replace("▁", " ").split()), float(np.exp(log_probability / (len(ids) + 1)))
+        return written(text), float(np.exp(log_probability / (len(ids) + 1)))
 
     def _decode(self, hidden: NDArray[Any], mask: NDArray[Any], max_tokens: int, call: Call) -> tuple[list[int], float]:
         """Greedy decoding. Return the tokens without END, and the sum of their log probabilities, END's included.
@@ -73,6 +76,11 @@ class Moonshine:
             ids.append(current)
             cached = True
         return ids, total
+
+
+def written(text: str) -> str:
+    """Return decoded text with plain spaces, and without quotation marks: the model dots them over read-out speech."""
+    return " ".join(_QUOTES.sub("", text.replace("▁", " ")).split())
 
 
 def token_table(data: bytes) -> list[bytes]:

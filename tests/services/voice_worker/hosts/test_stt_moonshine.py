@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.voice_worker.hosts.serve import Call, HostOptions
-from services.voice_worker.hosts.stt_moonshine import load, token_table
+from services.voice_worker.hosts.stt_moonshine import load, token_table, written
 from services.voice_worker.speech import frames
 from shared.errors import SpeechError
 
@@ -15,6 +15,13 @@ def test_token_table_has_lengths_of_one_and_two_bytes() -> None:
     long = b"x" * 300
     data = b"\x02ab" + b"\x00" + bytes([128 + 300 % 128, 300 // 128]) + long
     assert token_table(data) == [b"ab", b"", long]
+
+
+def test_quotation_marks_go_and_apostrophes_stay() -> None:
+    assert (
+        written("\"'That's▁it,▁isn't it?'\"  the customers' 'big' plan")
+        == "That's it, isn't it? the customers' big' plan"
+    )
 
 
 @pytest.mark.models
