@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from shared import metrics
-from shared.broker.connection import TRANSIENT, RedisClient, node_of
+from shared.broker.blocking import BlockingConnection, ReadSet
+from shared.broker.connection import TRANSIENT, RedisClient
 from shared.broker.writer import FIELD
 from shared.clock import Clock, SystemClock
 from shared.streams import wake_key
@@ -28,20 +29,22 @@ Entries = list[tuple[str, bytes]]
 OnEntries = Callable[[str, Entries], None]
 
 MAX_KEYS = 128
-BLOCK_MS = 2_000
-MAX_PER_READ = 256
 _WAKE_SECONDS = 60
 
 
 class _Chunk:
-    """At most MAX_KEYS streams that one blocking XREAD serves."""
+    """At most `max_keys` streams that one blocking XREAD serves."""
 
     def __init__(self, wake: str) -> None:
         self.wake = wake
-        self.wake_id = b"0"
-        self.positions: dict[bytes, bytes] = {}
+        self.raw_wake = wake.encode()
         self.changed = asyncio.Event()
         self.waiting = False
+        self.streams = ReadSet()
+        self.streams.put(self.raw_wake, b"0")
+
+    def __len__(self) -> int:
+        return len(self.streams) - 1
 
 
 class StreamReader:
@@ -68,7 +71,7 @@ class StreamReader:
         self._id = secrets.token_hex(6)
         self._callbacks: dict[bytes, OnEntries] = {}
         self._chunk_of: dict[bytes, _Chunk] = {}
-        self._groups: dict[int, list[_Chunk]] = {}
+        self._groups: dict[tuple[int, bytes], list[_Chunk]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._started = asyncio.Event()
         self._wakers: set[asyncio.Task[None]] = set()
@@ -91,7 +94,7 @@ class StreamReader:
         raw = key.encode()
         self._callbacks[raw] = on_entries
         chunk = self._chunk_of.get(raw) or self._place(raw)
-        chunk.positions[raw] = after_id.encode()
+        chunk.streams.put(raw, after_id.encode())
         self._wake(chunk)
 
     def unsubscribe(self, key: str) -> None:
@@ -100,19 +103,21 @@ class StreamReader:
         self._callbacks.pop(raw, None)
         chunk = self._chunk_of.pop(raw, None)
         if chunk:
-            chunk.positions.pop(raw, None)
+            chunk.streams.remove(raw)
 
     def __len__(self) -> int:
         return len(self._callbacks)
 
     def _place(self, raw: bytes) -> _Chunk:
-        shard = _shard_in(raw) if self._by_shard else 0
-        chunks = self._groups.setdefault(shard, [])
+        # Streams of one kind are read together: all keys of a chunk are named again whenever one of them has
+        # something, so a silent `events` stream beside every `audio` stream would double the cost of each frame.
+        shard, kind = _shard_in(raw) if self._by_shard else 0, raw.rpartition(b":")[2]
+        chunks = self._groups.setdefault((shard, kind), [])
         for chunk in chunks:
-            if len(chunk.positions) < self._max_keys:
+            if len(chunk) < self._max_keys:
                 break
         else:
-            chunk = _Chunk(wake_key(shard, f"{self._id}.{len(chunks)}"))
+            chunk = _Chunk(wake_key(shard, f"{self._id}.{kind.decode()}.{len(chunks)}"))
             chunks.append(chunk)
             if self._group:
                 self._group.create_task(self._read_chunk(chunk))
@@ -137,59 +142,46 @@ class StreamReader:
             await self._client.execute_command("EXPIRE", key, _WAKE_SECONDS)
 
     async def _read_chunk(self, chunk: _Chunk) -> None:
-        client: RedisClient | None = None
+        connection: BlockingConnection | None = None
         backoff_s = 0.05
         try:
             while True:
-                if not chunk.positions:
+                if not len(chunk):
                     chunk.changed.clear()
                     await chunk.changed.wait()
                 try:
-                    client = client or self._connect_blocking()
-                    await self._read_once(client, chunk)
+                    connection = connection or BlockingConnection(self._connect_blocking, chunk.wake)
+                    await self._read_once(connection, chunk)
                     backoff_s = 0.05
                 except TRANSIENT as error:
                     metrics.BROKER_ERRORS.labels("read").inc()
                     log.debug("reading streams failed: %s", type(error).__name__)
+                    if connection:
+                        await connection.aclose()
+                    connection = None
                     await self._clock.sleep(backoff_s)
                     backoff_s = min(backoff_s * 2, 1.0)
         finally:
-            if client:
-                with suppress(*TRANSIENT, asyncio.CancelledError):
-                    await client.aclose()
+            if connection:
+                await connection.aclose()
 
-    async def _read_once(self, client: RedisClient, chunk: _Chunk) -> None:
-        node = await node_of(client, chunk.wake)
+    async def _read_once(self, connection: BlockingConnection, chunk: _Chunk) -> None:
         chunk.changed.clear()
-        wake = chunk.wake.encode()
-        asked = dict(chunk.positions)
+        asked = chunk.streams.positions()
         chunk.waiting = True
         try:
-            async with asyncio.timeout(BLOCK_MS / 1000 + 3.0):
-                answer = await client.execute_command(
-                    "XREAD",
-                    "COUNT",
-                    MAX_PER_READ,
-                    "BLOCK",
-                    BLOCK_MS,
-                    "STREAMS",
-                    wake,
-                    *asked,
-                    chunk.wake_id,
-                    *asked.values(),
-                    **node,
-                )
+            answer = await connection.read(chunk.streams.command())
         finally:
             chunk.waiting = False
         for raw, entries in stream_pairs(answer):
-            if raw == wake:
-                chunk.wake_id = entries[-1][0]
-            elif chunk.positions.get(raw) == asked[raw]:  # else subscribed anew meanwhile, from elsewhere
+            if raw == chunk.raw_wake:
+                chunk.streams.put(raw, entries[-1][0])
+            elif chunk.streams.position(raw) == asked[raw]:  # else subscribed anew meanwhile, from elsewhere
                 self._deliver(chunk, raw, entries)
 
     def _deliver(self, chunk: _Chunk, raw: bytes, entries: list[Any]) -> None:
         callback = self._callbacks[raw]
-        chunk.positions[raw] = entries[-1][0]
+        chunk.streams.put(raw, entries[-1][0])
         metrics.BROKER_READS.inc(len(entries))
         batch = [(entry_id.decode(), _data(fields)) for entry_id, fields in entries if fields]
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.broker import Broker, StreamWriter
+from shared.broker.blocking import BlockingConnection
 from shared.broker.writer import WriterLimits
 from shared.clock import ManualClock
 from shared.errors import Overloaded
@@ -73,33 +74,46 @@ async def test_unsubscribed_streams_are_silent(broker: Broker) -> None:
     assert gone.entries == []
 
 
-async def test_a_reader_by_shard_never_mixes_hash_tags() -> None:
-    asked: list[list[bytes]] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The streams of every XREAD that was sent, without the wake streams."""
+    commands: list[list[str]] = []
+    read = BlockingConnection.read
+
+    async def recording(self: BlockingConnection, command: bytes) -> object:
+        parts = command.decode().split("\r\n")[2::2]
+        streams = parts[parts.index("STREAMS") + 1 :]
+        commands.append([key for key in streams[: len(streams) // 2] if ":wake:" not in key])
+        return await read(self, command)
+
+    monkeypatch.setattr(BlockingConnection, "read", recording)
+    return commands
+
+
+async def test_a_reader_by_shard_never_mixes_hash_tags(asked: list[list[str]]) -> None:
     async with running(fake_broker(by_shard=True)) as broker:
         seen = Collector()
-        connect = broker.reader._connect_blocking
-
-        def recording() -> object:
-            client = connect()
-            execute = client.execute_command
-
-            async def record(*args: object, **options: object) -> object:
-                if args[0] == "XREAD":
-                    streams = args[args.index("STREAMS") + 1 :]
-                    asked.append([key for key in streams[: len(streams) // 2] if isinstance(key, bytes)])
-                return await execute(*args, **options)
-
-            client.execute_command = record
-            return client
-
-        broker.reader._connect_blocking = recording
         for shard in range(4):
             broker.reader.subscribe(f"sb:{{{shard:02d}}}:s:events", "0", seen)
             broker.writer.add(f"sb:{{{shard:02d}}}:s:events", b"%d" % shard, maxlen=10)
         await seen.wait_for(4)
     assert asked
     for keys in asked:
-        assert len({key[key.index(b"{") : key.index(b"}")] for key in keys}) == 1
+        assert len({key[key.index("{") : key.index("}")] for key in keys}) == 1
+
+
+async def test_streams_of_one_kind_are_read_together(broker: Broker, asked: list[list[str]]) -> None:
+    """A silent stream of events is not named again with each frame."""
+    seen = Collector()
+    for session in range(3):
+        for kind in ("events", "audio.out"):
+            broker.reader.subscribe(f"sb:{{00}}:{session}:{kind}", "0", seen)
+            broker.writer.add(f"sb:{{00}}:{session}:{kind}", b"x", maxlen=10)
+    await seen.wait_for(6)
+    assert {frozenset(key.rpartition(":")[2] for key in keys) for keys in asked} == {
+        frozenset({"events"}),
+        frozenset({"audio.out"}),
+    }
 
 
 async def test_more_streams_than_one_chunk_holds(broker: Broker) -> None:
