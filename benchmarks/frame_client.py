@@ -2,7 +2,7 @@
 
 Speaks just enough WebSocket over bare TCP. Every client sends the same pages, made beforehand: one of 80 ms,
 every 80 ms, with its number inside the first Opus packet, which an echo gives back untouched. Prints
-`measuring` and `measured` when the window opens and closes, then one line of JSON.
+`measuring` and `measured` when the window opens and closes; its figures go into a JSON file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import struct
 import sys
+from pathlib import Path
 from time import perf_counter
 from typing import cast
 from urllib.parse import urlsplit
@@ -243,11 +244,13 @@ def say(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
+    parser.add_argument("result", type=Path, help="file for the figures")
     parser.add_argument("--sessions", type=int, required=True)
     parser.add_argument("--warm-up", type=float, default=3.0)
     parser.add_argument("--seconds", type=float, default=15.0)
     given = parser.parse_args()
-    say(json.dumps(uvloop.run(run(given.url, given.sessions, given.warm_up, given.seconds))))
+    result = uvloop.run(run(given.url, given.sessions, given.warm_up, given.seconds))
+    given.result.write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

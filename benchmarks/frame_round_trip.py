@@ -58,19 +58,24 @@ class Measured:
 
 def measure(url: str, n_sessions: int, seconds: float, cpu_s: Callable[[], dict[str, float]]) -> Measured:
     """Run the clients against `url` and take the CPU time of all processes at both ends of the window."""
-    command = [sys.executable, "-m", "benchmarks.frame_client", url]
-    command += ["--sessions", str(n_sessions), "--seconds", str(seconds)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent) as clients:
-        assert clients.stdout is not None
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "figures.json"
+        command = [sys.executable, "-m", "benchmarks.frame_client", url, str(result)]
+        command += ["--sessions", str(n_sessions), "--seconds", str(seconds)]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+        ) as clients:
+            assert clients.stdout is not None
 
-        def used() -> dict[str, float]:
-            return {**cpu_s(), "client": cpu_seconds(clients.pid)}
+            def used() -> dict[str, float]:
+                return {**cpu_s(), "client": cpu_seconds(clients.pid)}
 
-        _expect(clients.stdout.readline(), "measuring")
-        before = used()
-        _expect(clients.stdout.readline(), "measured")
-        after = used()
-        seen = json.loads(clients.stdout.readline())
+            _expect(clients.stdout.readline(), "measuring")
+            before = used()
+            _expect(clients.stdout.readline(), "measured")
+            after = used()
+            clients.wait()
+        seen = json.loads(result.read_text(encoding="utf-8"))
     return Measured(n_sessions, seconds, seen, {name: after[name] - before[name] for name in after})
 
 
