@@ -121,7 +121,8 @@ def _words(event: Event, verbose: bool) -> str | None:
             extras = [body.brain, *body.techniques, f"pace {hints.pacing}", f"tone {hints.tone}"]
             return f"[hint] {', '.join(extras)}: {body.response_text}"
         case ProsodyMeasured():
-            return f"[prosody] {_prosody(body)}"
+            whole_turn = event.id.endswith(":final")  # the others are of a second each
+            return f"[prosody] {_prosody(body)}" if whole_turn or verbose else None
         case TurnScored():
             return (
                 f"[score] {body.turn}: {', '.join(body.techniques) or 'no technique'}, {body.quality or 'not scored'}"

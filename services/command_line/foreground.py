@@ -15,7 +15,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
     role = ROLES[name]
     sys.argv = [f"splitbrain {name}", *arguments]
     try:
-        runpy.run_module(role.module, run_name="__main__", alter_sys=True)
+        runpy.run_module(role.module, run_name="__main__")
     except ModuleNotFoundError as error:
         raise missing_extra(role, error) from error
     except SystemExit as end:

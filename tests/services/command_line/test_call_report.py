@@ -35,7 +35,7 @@ from shared.events import (
 
 
 def event(body: Body, media_ms: int = 0) -> Event:
-    return Event("e", "s", "voice", 1, media_ms, 0, body)
+    return Event("voice:e:final", "s", "voice", 1, media_ms, 0, body)
 
 
 def call_of(levels: list[float], lag_s: float = 0.0) -> CallRecording:
@@ -114,6 +114,13 @@ def test_partials_and_figures_are_for_verbose_readers() -> None:
         assert describe(Received("event", 0.0, event=quiet)) is None
     assert (describe(Received("event", 0.0, event=partial), verbose=True) or "").endswith("Goe ...")
     assert (describe(Received("event", 0.0, event=figures), verbose=True) or "").endswith("talk_ratio 0.5 ratio")
+
+
+def test_of_prosody_only_the_whole_turns_is_told() -> None:
+    body = ProsodyMeasured("u1", 0, 900, Prosody())
+    part = Event("voice:prosody:u1:900", "s", "voice", 1, 0, 0, body)
+    assert describe(Received("event", 0.0, event=part)) is None
+    assert "[prosody] u1" in (describe(Received("event", 0.0, event=part), verbose=True) or "")
 
 
 def test_json_keeps_the_event_as_it_came() -> None:
