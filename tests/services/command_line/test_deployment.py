@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import urllib.request
 
+import aiohttp
 import pytest
 
 from services.command_line.deployment import own_deployment
@@ -16,7 +16,7 @@ async def test_is_there_for_the_block_and_gone_afterwards() -> None:
     async with own_deployment("--engine", "echo") as deployment:
         assert deployment.ws_url.startswith("ws://127.0.0.1:")
         assert set(deployment.pids) == {"edge", "voice", "coach", "evaluator"}
-        with urllib.request.urlopen(f"{deployment.url}/readyz", timeout=5) as answer:
+        async with aiohttp.ClientSession() as web, web.get(f"{deployment.url}/readyz") as answer:
             assert answer.status == 200
     for pid in deployment.pids.values():
         with pytest.raises(ProcessLookupError):
