@@ -29,6 +29,9 @@ MAX_JOB_BYTES = 64 * 1024
 KEEP_RESULT_S = 24 * 3600
 """A finished job's id stays known so long: enqueued again within it, the job does not run again."""
 
+STOP_GRACE_S = 1.0
+"""How long jobs that run may go on when the process stops; then they go back on the queue."""
+
 BACKOFF_S = 1.0
 MAX_BACKOFF_S = 10.0
 
@@ -138,10 +141,19 @@ async def run_jobs(make_worker: Callable[[], Worker], stopping: asyncio.Event, c
 
 
 async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
+    """Let what runs finish for a moment, put the rest back on the queue, and close the connection."""
     worker.allow_pick_jobs = False
     running.cancel()
     with suppress(asyncio.CancelledError, *TRANSIENT):
         await running
+    if tasks := set(worker.tasks.values()):
+        _, left = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=CALL_TIMEOUT_S)
+    # arq's own close gathers these, and one that was cancelled would end it before the connection is closed.
+    worker.tasks.clear()
     with suppress(*TRANSIENT):
         async with asyncio.timeout(CALL_TIMEOUT_S * 2):
             await worker.close()

@@ -185,6 +185,34 @@ async def test_a_job_cut_by_the_stop_goes_back_on_the_queue(door: Door, monkeypa
     assert not await door.broker.client.exists(f"arq:in-progress:final_scorecard:{MISSING}")
 
 
+async def test_a_job_that_is_nearly_done_may_finish(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def short(ctx: dict[str, Any], session_id: str) -> str:
+        begun.set()
+        await release.wait()
+        return session_id
+
+    monkeypatch.setattr("services.evaluator.job_queue.final_scorecard", short)
+    made: list[Worker] = []
+
+    def make() -> Worker:
+        made.append(door.worker())
+        return made[-1]
+
+    stopping = asyncio.Event()
+    await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+    task = asyncio.create_task(run_jobs(make, stopping))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        stopping.set()
+        release.set()
+        await task
+    assert await result_of(door, MISSING) == MISSING
+    assert await door.broker.client.zcard(door.settings.jobs_queue) == 0
+    assert [worker._pool for worker in made] == [None]  # its connections are closed
+
+
 class NoWait(ManualClock):
     """A clock whose sleepers wake at once; it keeps what they asked for."""
 
