@@ -18,6 +18,7 @@ CLOSES: dict[int, tuple[Trouble, str]] = {
     1013: ("busy", "the server has no free slot: call again later"),
 }
 STATUSES: dict[int, tuple[Trouble, str]] = {
+    400: ("refused", "the server cannot use what was asked for: engine, language, voice or another parameter"),
     401: ("refused", "the server wants a valid token: give one with --token"),
     403: ("refused", "the server does not allow this call"),
     404: ("protocol", "there is no voice endpoint at this address; is the path /api/chat?"),

@@ -220,6 +220,9 @@ class VoiceClient:
             return
         self.raise_if_cut_off()
         if not self.is_open:
+            told = next((thing.text for thing in self.received if thing.kind == "error"), "")
+            if told:  # what the server cannot use closes with 1000 and says why
+                raise CallFailed("refused", f"the server refused the call: {told}", self.close_code or 0)
             raise CallFailed("failed", "the server ended the call before it was ready", self.close_code or 0)
         raise CallFailed("busy", f"the voice engine was not ready within {self._ready_timeout_s:.0f} s")
 

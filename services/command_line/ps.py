@@ -6,6 +6,8 @@ import argparse
 import asyncio
 from dataclasses import asdict
 
+from pydantic.alias_generators import to_camel
+
 from services.command_line import console
 from services.command_line.exits import CommandError, Exit
 from services.command_line.run_file import redis_url_of_running
@@ -24,12 +26,17 @@ def run(options: argparse.Namespace) -> Exit:
     url = redis_url_of_running(options.redis_url)
     processes, now_ms = asyncio.run(_look(url))
     if options.json:
-        console.say_json({"nowMs": now_ms, "processes": [asdict(info) for info in processes]})
+        console.say_json({"nowMs": now_ms, "processes": [as_json(info) for info in processes]})
     elif processes:
         console.say(console.table(HEADS, [row(info, now_ms) for info in processes]))
     else:
         console.say("no process has reported within the last seconds")
     return Exit.OK if processes else Exit.FAILED
+
+
+def as_json(info: ProcessInfo) -> dict[str, object]:
+    """Return a process in camelCase, as all JSON that leaves the system is."""
+    return {to_camel(name): value for name, value in asdict(info).items()}
 
 
 def row(info: ProcessInfo, now_ms: int) -> tuple[str, ...]:

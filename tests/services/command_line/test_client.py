@@ -152,6 +152,18 @@ async def test_a_close_says_what_it_means(edge: Any, code: int, trouble: str) ->
     assert caught.value.code == code
 
 
+async def test_a_normal_close_before_the_handshake_is_a_refusal_with_its_reason(edge: Any) -> None:
+    async def refuse(fake: Any) -> None:
+        await fake.send(b"\x05engine must be one of: cascade")
+        await fake.socket.close(code=1000)
+
+    edge.on_open = refuse
+    with pytest.raises(CallFailed, match="engine must be one of: cascade") as caught:
+        async with VoiceClient(edge.url):
+            pytest.fail("the call must not open")
+    assert caught.value.trouble == "refused"
+
+
 async def test_a_close_before_the_handshake_tells_the_errors_text(edge: Any) -> None:
     async def refuse(fake: Any) -> None:
         await fake.send(b"\x05all slots are taken")
@@ -166,7 +178,15 @@ async def test_a_close_before_the_handshake_tells_the_errors_text(edge: Any) -> 
 
 @pytest.mark.parametrize(
     ("status", "trouble"),
-    [(401, "refused"), (403, "refused"), (404, "protocol"), (429, "busy"), (503, "busy"), (500, "protocol")],
+    [
+        (400, "refused"),
+        (401, "refused"),
+        (403, "refused"),
+        (404, "protocol"),
+        (429, "busy"),
+        (503, "busy"),
+        (500, "protocol"),
+    ],
 )
 async def test_an_http_answer_is_no_call(edge: Any, status: int, trouble: str) -> None:
     edge.refuse = status

@@ -50,7 +50,7 @@ async def test_processes_are_listed(real_redis_url: str, capsys: pytest.CaptureF
     assert "draining" in edge
     assert "1 (abc123)" in voice
     assert str(os.getpid()) in voice
-    assert [item["worker_id"] for item in value["processes"]] == ["e1", "v1"]
+    assert [item["workerId"] for item in value["processes"]] == ["e1", "v1"]
 
 
 async def test_nobody_is_there(real_redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
