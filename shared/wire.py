@@ -42,6 +42,9 @@ class AudioFrame:
     trace: str = ""
 
 
+_AUDIO_FIELDS = len(fields(AudioFrame))
+
+
 def encode_audio(frame: AudioFrame) -> bytes:
     """Return the entry's bytes."""
     return msgpack.packb(  # type: ignore[no-any-return]
@@ -62,8 +65,8 @@ def encode_audio(frame: AudioFrame) -> bytes:
 def decode_audio(data: bytes) -> AudioFrame:
     """Return the frame, or raise WireError."""
     parts = _unpack(data, _KIND_AUDIO)
-    if len(parts) != len(fields(AudioFrame)):
-        raise WireError(f"an audio entry has {len(fields(AudioFrame))} fields, this has {len(parts)}")
+    if len(parts) != _AUDIO_FIELDS:
+        raise WireError(f"an audio entry has {_AUDIO_FIELDS} fields, this has {len(parts)}")
     seq, n_samples, packets, capture_ms, epoch, consumed, trace = parts
     whole = all(type(value) is int and value >= 0 for value in (seq, n_samples, capture_ms, epoch))
     named = type(consumed) is str and type(trace) is str

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from shared.broker.append import ConnectionAppender, PipelineAppender
 from shared.broker.connection import TRANSIENT, RedisClient, connect, is_cluster
 from shared.broker.reader import StreamReader
 from shared.broker.writer import StreamWriter, WriterLimits
@@ -45,7 +46,8 @@ class Broker:
         self.n_shards = n_shards
         self.clock = clock or SystemClock()
         self.connect_blocking = connect_blocking
-        self.writer = StreamWriter(client, limits, self.clock)
+        appender = PipelineAppender(client) if by_shard else ConnectionAppender(connect_blocking)
+        self.writer = StreamWriter(appender, limits, self.clock)
         self.reader = StreamReader(client, connect_blocking, by_shard=by_shard, clock=self.clock)
 
     @classmethod

@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 from shared import metrics
+from shared.broker.append import FIELD
 from shared.broker.blocking import BlockingConnection, ReadSet
 from shared.broker.connection import TRANSIENT, RedisClient
-from shared.broker.writer import FIELD
 from shared.clock import Clock, SystemClock
 from shared.streams import wake_key
 

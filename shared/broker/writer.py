@@ -1,4 +1,4 @@
-"""One coalescing writer per process: what is added within a few milliseconds leaves in one pipeline.
+"""One coalescing writer per process: what is added within a few milliseconds leaves in one write.
 
 While Redis is away, entries wait in order. What a bound sheds is counted and told to `on_shed`: audio by
 age (at most `max_audio_per_key` a stream, oldest dropped), everything else only when `max_entries` wait,
@@ -24,14 +24,12 @@ from redis.exceptions import (
 )
 
 from shared import metrics
-from shared.broker.connection import TRANSIENT, RedisClient
+from shared.broker.append import Appender, Entry
+from shared.broker.connection import TRANSIENT
 from shared.clock import Clock, SystemClock
 from shared.errors import Overloaded
 
 log = logging.getLogger(__name__)
-
-FIELD = b"m"
-"""The one field of every stream entry."""
 
 ShedCallback = Callable[[str, int], None]
 HealthCallback = Callable[[bool], None]
@@ -49,14 +47,6 @@ class WriterLimits:
     max_backoff_s: float = 1.0
 
 
-@dataclass(slots=True)
-class _Entry:
-    key: str
-    data: bytes
-    maxlen: int
-    droppable: bool
-
-
 class StreamWriter:
     """Appends entries to streams. `add` never waits; `run` must be running for anything to leave.
 
@@ -64,11 +54,11 @@ class StreamWriter:
     seen by `seq` and event id.
     """
 
-    def __init__(self, client: RedisClient, limits: WriterLimits | None = None, clock: Clock | None = None) -> None:
-        self._client = client
+    def __init__(self, appender: Appender, limits: WriterLimits | None = None, clock: Clock | None = None) -> None:
+        self._appender = appender
         self._limits = limits or WriterLimits()
         self._clock = clock or SystemClock()
-        self._pending: deque[_Entry] = deque()
+        self._pending: deque[Entry] = deque()
         self._audio_waiting: dict[str, int] = {}
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
@@ -104,12 +94,18 @@ class StreamWriter:
         elif len(self._pending) >= self._limits.max_entries:
             metrics.BROKER_SHED.labels("event").inc()
             raise Overloaded(f"{len(self._pending)} entries wait for Redis; it may be down or too slow")
-        self._pending.append(_Entry(key, data, maxlen, droppable))
+        self._pending.append(Entry(key, data, maxlen, droppable))
         self._idle.clear()
         self._ready.set()
 
     async def run(self) -> None:
-        """Write until cancelled; what is still waiting then is tried once more by `drain`."""
+        """Write until cancelled. Call `drain` first if all shall be written."""
+        try:
+            await self._run()
+        finally:
+            await self._appender.aclose()
+
+    async def _run(self) -> None:
         backoff_s = self._limits.backoff_s
         while True:
             await self._ready.wait()
@@ -137,7 +133,7 @@ class StreamWriter:
             return False
         return True
 
-    def _take(self) -> list[_Entry]:
+    def _take(self) -> list[Entry]:
         pending = self._pending
         batch = [pending.popleft() for _ in range(min(len(pending), self._limits.max_batch))]
         for entry in batch:
@@ -148,7 +144,7 @@ class StreamWriter:
         metrics.BROKER_PENDING.set(len(pending))
         return batch
 
-    def _put_back(self, batch: list[_Entry]) -> None:
+    def _put_back(self, batch: list[Entry]) -> None:
         self._pending.extendleft(reversed(batch))
         for entry in batch:
             if entry.droppable:
@@ -158,14 +154,11 @@ class StreamWriter:
                 self._drop_oldest_audio(key)
         self._ready.set()
 
-    async def _write(self, batch: list[_Entry]) -> list[_Entry]:
-        """Write a batch in one pipeline and return what is still to be written, in order."""
+    async def _write(self, batch: list[Entry]) -> list[Entry]:
+        """Write a batch in one write and return what is still to be written, in order."""
         with metrics.BROKER_FLUSH.time():
             try:
-                pipe = self._client.pipeline(transaction=False)
-                for entry in batch:
-                    pipe.execute_command("XADD", entry.key, "MAXLEN", "~", entry.maxlen, "*", FIELD, entry.data)
-                answers = await pipe.execute(raise_on_error=False)
+                answers = await self._appender.append(batch)
             except TRANSIENT as error:
                 metrics.BROKER_ERRORS.labels("write").inc()
                 self._set_up(False, error)
@@ -179,7 +172,7 @@ class StreamWriter:
         self._set_up(not again, refused[0][1] if again else None)
         return again
 
-    def _set_up(self, up: bool, error: BaseException | None) -> None:
+    def _set_up(self, up: bool, error: object) -> None:
         if up == self._up:
             return
         self._up = up

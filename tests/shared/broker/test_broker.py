@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.broker import Broker, StreamWriter
+from shared.broker.append import PipelineAppender
 from shared.broker.blocking import BlockingConnection
 from shared.broker.writer import WriterLimits
 from shared.clock import ManualClock
@@ -152,7 +153,7 @@ async def test_events_and_frames_survive_a_redis_that_is_away(tmp_path: Path) ->
 async def test_the_oldest_audio_gives_way_at_the_bound_and_is_counted() -> None:
     broker = fake_broker()
     shed: list[tuple[str, int]] = []
-    writer = StreamWriter(broker.client, WriterLimits(max_audio_per_key=3), ManualClock())
+    writer = StreamWriter(PipelineAppender(broker.client), WriterLimits(max_audio_per_key=3), ManualClock())
     writer.on_shed(lambda key, n: shed.append((key, n)))
     for n in range(5):
         writer.add("a", encode(n), maxlen=10, droppable=True)
@@ -168,7 +169,7 @@ async def test_the_oldest_audio_gives_way_at_the_bound_and_is_counted() -> None:
 
 async def test_events_are_refused_never_dropped_at_the_bound() -> None:
     broker = fake_broker()
-    writer = StreamWriter(broker.client, WriterLimits(max_entries=2))
+    writer = StreamWriter(PipelineAppender(broker.client), WriterLimits(max_entries=2))
     writer.add("e", b"1", maxlen=10)
     writer.add("e", b"2", maxlen=10)
     with pytest.raises(Overloaded, match="wait for Redis"):

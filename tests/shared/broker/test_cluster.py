@@ -159,11 +159,6 @@ async def test_sessions_of_every_node_are_served_to_their_end(cluster_broker: Br
             await RequestQueue(broker).admit(stream, session_id, {}, by_slots=False)
         while len(worker.sessions) < 12:
             await asyncio.sleep(0)
-        inbox = Inbox()
-        for session_id in ids:
-            keys = broker.keys(session_id)
-            broker.reader.subscribe(keys.events, "0", inbox)
-        # The handlers follow now: what they answer shows it.
         for session_id in ids:
             for name, body in (("v", Notice("a", "info", "b")), ("end", SessionEnded("client_closed"))):
                 source = "edge" if name == "end" else "voice"
