@@ -16,9 +16,9 @@ from typing import Any, Literal, cast
 
 from services.edge.auth import Identity
 from shared.broker import Broker
+from shared.broker.append import FIELD
 from shared.broker.broker import EVENTS_MAXLEN
 from shared.broker.connection import TRANSIENT
-from shared.broker.writer import FIELD
 from shared.errors import AuthError, BadInput, WireError
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
