@@ -35,6 +35,14 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     async def sleep(self, delay_s: float) -> None:
+        """Sleep; a task that was told to end does not.
+
+        A driver may turn a cancellation into an error of its own (redis-py does while it connects). A loop that
+        retries after such an error would never end, and whoever waits for it neither.
+        """
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
         await asyncio.sleep(delay_s)
 
 

@@ -137,7 +137,7 @@ async def test_a_voice_that_is_killed_in_mid_sentence_comes_back(running_stack: 
     done = await hold_conversation(running_stack.ws_url, clips, options, RULES, on_event=kill_while_he_speaks)
     assert killed
     assert done.outcomes == ["answered", "answered"]
-    assert words(await neighbour) == "he was not an ill disposed young man"
+    assert jiwer.wer("he was not an ill disposed young man", words(await neighbour)) < 0.3, "nobody else notices"
     again = [pid for pid, command in children(running_stack.pids["voice"]).items() if "tts_piper" in command]
     assert again
     assert again != hosts

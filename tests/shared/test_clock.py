@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from shared.clock import Clock, ManualClock, SystemClock
 
 
@@ -60,3 +62,26 @@ async def test_the_machines_clock_never_goes_back() -> None:
     assert times == sorted(times)
     assert clock.wall_ms() > 1_700_000_000_000
     await clock.sleep(0)
+
+
+async def test_a_task_that_was_told_to_end_does_not_sleep_on() -> None:
+    """A driver that swallows a cancellation must not keep a loop that retries alive."""
+    clock = SystemClock()
+    tries = 0
+
+    async def retry_for_ever() -> None:
+        nonlocal tries
+        while True:
+            tries += 1
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                await clock.sleep(0.01)
+
+    task = asyncio.create_task(retry_for_ever())
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert tries == 1
