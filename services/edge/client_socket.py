@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from services.edge import metrics
 from services.edge.outbox import Item, Outbox, websocket_frame
 from shared.wire import AudioFrame
 
@@ -117,4 +116,3 @@ class ClientSocket:
     def _write(self, payload: bytes) -> None:
         self._transport.write(websocket_frame(payload))
         self.sent += 1
-        metrics.MESSAGES_OUT.inc()

@@ -28,6 +28,7 @@ from services.edge.moshi_protocol import (
 )
 from services.edge.records import Position, SessionRecord, SessionRecords
 from services.edge.settings import EdgeSettings
+from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
 from shared.broker.reader import Entries
@@ -84,6 +85,7 @@ class EdgeSession:
         self._consent = record.started.consent
         self._started_s = self._heard_s = self._clock.monotonic()
         self._n_heard = self._heard_seen = self._sent_seen = self._quiet_ticks = 0
+        self._counted_ms = self.media_ms
         self._shed_told = self._late_told = self._n_published = 0
         self._voice_seen = self._is_over = False
         self._farewell_s: float | None = None
@@ -124,7 +126,7 @@ class EdgeSession:
 
     async def _read(self) -> None:
         clock, receive, publish = self._clock, self._input.receive, self._doors.broker.publish_audio
-        audio_in, frames_in = self.keys.audio_in, metrics.FRAMES_IN
+        audio_in = self.keys.audio_in
         async for message in self._ws:
             self._n_heard += 1
             now_s = clock.monotonic()
@@ -140,7 +142,6 @@ class EdgeSession:
                     self._acts[type(decision)](decision)
                 elif not self._is_over:
                     publish(audio_in, decision)
-                    frames_in.inc()
             delay_s = self._limits.delay_s(len(message.data), now_s)
             if delay_s:
                 await clock.sleep(delay_s)
@@ -269,7 +270,13 @@ class EdgeSession:
         if self._quiet_ticks >= PING_AFTER_TICKS and self._output.is_ready:
             self._quiet_ticks = 0
             self._send(PING)
-        self._sent_seen = self._client.sent
+        self._count()
+
+    def _count(self) -> None:
+        """Bring the metrics up to date: a counter's lock once a second, not once a frame."""
+        metrics.MESSAGES_OUT.inc(self._client.sent - self._sent_seen)
+        metrics.FRAMES_IN.inc((self.media_ms - self._counted_ms) // FRAME_MS)
+        self._sent_seen, self._counted_ms = self._client.sent, self.media_ms
 
     def _tell_gathered(self) -> None:
         shed, late = self.input_shed - self._shed_told, self._client.shed_frames - self._late_told
@@ -314,6 +321,7 @@ class EdgeSession:
         reason = "client_closed" if self._ws.close_code in _CLIENT_CLOSED else "client_lost"
         if self._closing is not None:
             reason = self._closing.ended
+        self._count()
         if reason == "moved":
             return reason
         self._tell_gathered()
