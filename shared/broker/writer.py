@@ -1,4 +1,4 @@
-"""One coalescing writer per process: what is added within a few milliseconds leaves in one write.
+"""One coalescing writer per process: what is added while a write is on its way leaves with the next one.
 
 While Redis is away, entries wait in order. What a bound sheds is counted and told to `on_shed`: audio by
 age (at most `max_audio_per_key` a stream, oldest dropped), everything else only when `max_entries` wait,
@@ -42,7 +42,6 @@ class WriterLimits:
     max_audio_per_key: int = 62
     max_entries: int = 50_000
     max_batch: int = 512
-    interval_s: float = 0.001
     backoff_s: float = 0.1
     max_backoff_s: float = 1.0
 
@@ -122,7 +121,6 @@ class StreamWriter:
             backoff_s = self._limits.backoff_s
             if not self._pending:
                 self._idle.set()
-            await asyncio.sleep(self._limits.interval_s)
 
     async def drain(self, timeout_s: float = 2.0) -> bool:
         """Wait until everything that was added is written; False if `timeout_s` was not enough."""
