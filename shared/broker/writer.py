@@ -24,6 +24,7 @@ from redis.exceptions import (
 )
 
 from shared import metrics
+from shared.broker.append import FIELD as FIELD  # named here for those who read entries by themselves
 from shared.broker.append import Appender, Entry
 from shared.broker.connection import TRANSIENT
 from shared.clock import Clock, SystemClock
