@@ -19,8 +19,8 @@ from services.evaluator.evaluation import evaluate_events
 from services.evaluator.scorecard import canonical_json
 from shared import metrics as shared_metrics
 from shared.broker import RedisClient
+from shared.broker.append import FIELD
 from shared.broker.connection import TRANSIENT
-from shared.broker.writer import FIELD
 from shared.coaching.detection import Detector
 from shared.errors import WireError
 from shared.events import Event, ScorecardReady, SessionEnded, SessionStarted
