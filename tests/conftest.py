@@ -52,3 +52,17 @@ async def running_stack() -> AsyncIterator[Deployment]:
     """The whole product as a user starts it: `splitbrain up`, English, local models; one for the run."""
     async with own_deployment("--language", "en") as deployment:
         yield deployment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something heavy, where tests run in several processes (pytest-xdist)."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if "running_stack" in names or "pipeline/test_real_stack" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+        elif "chromium" in names:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif "/hosts/" in item.nodeid or "voice_worker/speech/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("speech"))
+        elif "broker/test_cluster" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
