@@ -25,7 +25,7 @@ from shared.events import (
 from shared.streams import EDGE_SESSIONS_KEY
 from shared.testing.echo_worker import EchoWorker
 from shared.testing.talker import Talker
-from shared.wire import AudioFrame
+from shared.wire import AudioFrame, decode_audio
 
 if TYPE_CHECKING:
     from tests.services.edge.conftest import Edge, EdgeFactory
@@ -188,7 +188,10 @@ class TestClientsMistakes:
             assert notice["body"]["code"] == "input_too_fast"
             assert await talker.closed() == 1008
         await worker.wait(lambda: len(worker.ended) == 1)
-        (frames,) = worker.inputs.values()
+        (sid,) = worker.ended
+        await edge.broker.writer.drain()
+        entries = await worker.broker.client.xrange(worker.broker.keys(sid).audio_in)
+        frames = [decode_audio(fields[b"m"]) for _, fields in entries]
         assert [frame.seq for frame in frames] == list(range(len(frames)))
         assert 10 <= len(frames) <= 20
 
