@@ -78,7 +78,6 @@ class Hub:
             except TRANSIENT as error:
                 log.debug("deadlines could not be renewed: %s", type(error).__name__)
                 self._set_broker(False)
-            _stop_if_cancelled()
             if n_ticks % _SUMMARY_EVERY == 0 and self._sessions:
                 log.info("%d sessions", len(self._sessions))
             n_ticks += 1
@@ -125,14 +124,3 @@ class Hub:
 
 MOVED = Close(CloseCode.NORMAL, "the conversation goes on over a newer connection", "moved")
 _DRAINED = Close(CloseCode.RESTART, "this server restarts: connect again", "drained")
-
-
-def _stop_if_cancelled() -> None:
-    """Raise the cancellation that a Redis call may have swallowed.
-
-    redis-py sends through `asyncio.wait_for`, which on Python 3.11 forgets a cancellation that comes at the moment
-    its inner call is done: an endless loop would go on for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
