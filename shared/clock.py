@@ -9,6 +9,18 @@ import time
 from typing import Protocol
 
 
+def raise_if_cancelled() -> None:
+    """Raise the cancellation that a driver has swallowed. Every endless loop around a driver's call needs it.
+
+    redis-py sends through `asyncio.wait_for`, which on Python 3.11 forgets a cancellation that comes when its
+    inner call is done, and turns others into errors of its own. A loop that retries after such an error would
+    never end, and whoever waits for it neither.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Clock(Protocol):
     """Source of time for everything that waits or stamps."""
 
@@ -35,14 +47,8 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     async def sleep(self, delay_s: float) -> None:
-        """Sleep; a task that was told to end does not.
-
-        A driver may turn a cancellation into an error of its own (redis-py does while it connects). A loop that
-        retries after such an error would never end, and whoever waits for it neither.
-        """
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
+        """Sleep; a task that was told to end does not (see `raise_if_cancelled`)."""
+        raise_if_cancelled()
         await asyncio.sleep(delay_s)
 
 

@@ -20,6 +20,7 @@ from shared import metrics
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT, RedisClient, node_of
 from shared.broker.reader import stream_pairs
+from shared.clock import raise_if_cancelled
 from shared.streams import workers_key
 
 log = logging.getLogger(__name__)
@@ -254,6 +255,7 @@ class LeaseHolder:
         backoff_s = 0.05
         try:
             while True:
+                raise_if_cancelled()
                 self._update_room()
                 await self._room.wait()
                 try:

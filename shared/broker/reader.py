@@ -18,7 +18,7 @@ from shared import metrics
 from shared.broker.append import FIELD
 from shared.broker.blocking import BlockingConnection, ReadSet
 from shared.broker.connection import TRANSIENT, RedisClient
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, raise_if_cancelled
 from shared.streams import wake_key
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,7 @@ class StreamReader:
         backoff_s = 0.05
         try:
             while True:
+                raise_if_cancelled()
                 if not len(chunk):
                     chunk.changed.clear()
                     await chunk.changed.wait()

@@ -27,7 +27,7 @@ from shared import metrics
 from shared.broker.append import FIELD as FIELD  # named here for those who read entries by themselves
 from shared.broker.append import Appender, Entry
 from shared.broker.connection import TRANSIENT
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, raise_if_cancelled
 from shared.errors import Overloaded
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class StreamWriter:
     async def _run(self) -> None:
         backoff_s = self._limits.backoff_s
         while True:
+            raise_if_cancelled()
             await self._ready.wait()
             left = self._take()
             try:
