@@ -29,11 +29,14 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@$(BIN)/splitbrain models install
 	@touch $@
 
+# Two processes: half of the suite waits for sound, sockets and processes in real time.
+TESTS := $(BIN)/pytest -n 2 --dist loadgroup
+
 test: $(READY) ## Run all tests
-	$(BIN)/pytest
+	$(TESTS)
 
 check: lint ## Format check, lint, types, house rules, tests
-	$(BIN)/pytest
+	$(TESTS)
 
 lint: $(READY) ## Everything of `check` but the tests
 	$(BIN)/ruff format --check $(CODE)

@@ -121,7 +121,7 @@ def children(pid: int) -> dict[int, str]:
 
 
 async def test_a_voice_that_is_killed_in_mid_sentence_comes_back(running_stack: Deployment) -> None:
-    _, clips = load_role_play("en", 2)
+    _, clips = load_role_play("en", 1)
     hosts = [pid for pid, command in children(running_stack.pids["voice"]).items() if "tts_piper" in command]
     assert hosts, "the voice worker runs its voice in a process of its own"
     killed: list[int] = []
@@ -136,7 +136,7 @@ async def test_a_voice_that_is_killed_in_mid_sentence_comes_back(running_stack: 
     neighbour = asyncio.create_task(recognised(running_stack.ws_url, read_wav(sorted(SPEECH.glob("*0880.wav"))[0])))
     done = await hold_conversation(running_stack.ws_url, clips, options, RULES, on_event=kill_while_he_speaks)
     assert killed
-    assert done.outcomes == ["answered", "answered"]
+    assert done.outcomes == ["answered"]
     assert jiwer.wer("he was not an ill disposed young man", words(await neighbour)) < 0.3, "nobody else notices"
     again = [pid for pid, command in children(running_stack.pids["voice"]).items() if "tts_piper" in command]
     assert again
