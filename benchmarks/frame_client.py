@@ -38,21 +38,27 @@ _HEADER = struct.Struct("<5sI")
 
 
 def make_messages(n_frames: int) -> list[bytes]:
-    """Return the WebSocket messages of `n_frames` pages; the first also carries the Ogg headers.
+    """Return `n_frames` pages, each as a WebSocket message; before the first stands one with the Ogg headers.
 
     They are masked with the key 0, which is a key like any other: the server unmasks as ever.
     """
     muxer = OggOpusMuxer(serial=1)
+    head = muxer.head()
     filler = bytes(range(1, _PACKET_BYTES))
     messages = []
     for n in range(n_frames):
-        head = b"" if n else muxer.head()
         marked = bytes([_TOC_20_MS]) + _HEADER.pack(MARK, n)
         first = marked + filler[: _PACKET_BYTES - len(marked)]
         rest = bytes([_TOC_20_MS]) + filler
-        payload = b"\x01" + head + muxer.pages((first, rest, rest, rest), FRAME_SAMPLES)
-        messages.append(b"\x82\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload)
+        page = _message(b"\x01" + muxer.pages((first, rest, rest, rest), FRAME_SAMPLES))
+        messages.append(page if n else _message(b"\x01" + head) + page)
     return messages
+
+
+def _message(payload: bytes) -> bytes:
+    if len(payload) < 126:
+        return b"\x82" + bytes([0x80 | len(payload)]) + bytes(4) + payload
+    return b"\x82\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 def frame_number(payload: bytes) -> int:
