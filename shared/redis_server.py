@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import platform
@@ -15,10 +14,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from shared.child_process import dies_with
 from shared.errors import BrokerError
 
 START_LIMIT_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 def find_redis_binary() -> Path:
@@ -67,7 +66,10 @@ class RedisServer:
             *extra,
         ]
         self.process = subprocess.Popen(  # noqa: S603  the binary is ours, the arguments are fixed
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=dies_with(os.getpid(), own_group=True),
         )
         deadline = time.monotonic() + START_LIMIT_S
         while _server_pid(self.port) != self.process.pid:
@@ -105,12 +107,6 @@ class RedisServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=5)
-
-
-def _die_with_parent() -> None:
-    if platform.system() == "Linux":
-        os.setpgrp()  # Ctrl-C is for the parent, which ends this process in its turn
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port() -> int:

@@ -14,8 +14,8 @@ from typing import Protocol
 from shared import metrics
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
+from shared.broker.entries import readable
 from shared.broker.reader import Entries
-from shared.errors import WireError
 from shared.events import Body, Event, Role, SessionEnded
 from shared.leases import Lease, LeaseHolder, sessions_of
 from shared.logs import session_id_var
@@ -245,13 +245,7 @@ class _Inbox:
         return past, None
 
     def put(self, key: str, entries: Entries) -> None:
-        for _, data in entries:
-            try:
-                event = decode_event(data)
-            except WireError as error:
-                metrics.BAD_ENTRIES.labels("events").inc()
-                log.warning("an event was passed over: %s", error)
-                continue
+        for _, event in readable(entries, decode_event, "events"):
             if self._filter.accepts(event):
                 self._append(event)
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import platform
 import signal
-import socket
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -16,15 +13,15 @@ from contextlib import suppress
 import aiohttp
 
 from services.command_line.up_plan import ProcessPlan
+from shared.child_process import dies_with
 from shared.clock import Clock
+from shared.redis_server import free_port
 
 STOP_LIMIT_S = 25.0
 """A service has 20 s to hand its sessions over (shared.runner); what lives longer is killed."""
 
-_PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 1.0
 _MAX_LINE = 8 * 1024
-_LIBC = ctypes.CDLL(None) if platform.system() == "Linux" else None  # opened before any fork: a child must not
 
 
 class Child:
@@ -55,7 +52,7 @@ class Child:
         """Start it, hand its output on, and return its exit code (negative: the signal that ended it)."""
         self.ready = False
         self.last_lines.clear()
-        self._health_port = _free_port()
+        self._health_port = free_port()
         environment = {**os.environ, **self.plan.environment, self.plan.health_variable: str(self._health_port)}
         self.started_s = self._clock.monotonic()
         # Not asyncio's own pipe: with that, `wait` waits for everybody who still holds it, grandchildren too.
@@ -70,7 +67,7 @@ class Child:
                     stdout=theirs,
                     stderr=theirs,
                     process_group=0,  # Ctrl-C is for this process, which stops its children in order
-                    preexec_fn=_dies_with(os.getpid()),
+                    preexec_fn=dies_with(os.getpid()),
                 )
             except BaseException:
                 transport.close()
@@ -154,21 +151,3 @@ async def _reader(handle: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransp
     protocol = asyncio.StreamReaderProtocol(stream)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(handle, "rb", 0))
     return stream, transport
-
-
-def _dies_with(parent: int) -> Callable[[], None]:
-    """Return what a child runs before its program: the kernel kills it when the parent ends, however that ends."""
-
-    def prepare() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # the parent died before the line above
-                os._exit(1)
-
-    return prepare
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

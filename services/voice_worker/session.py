@@ -16,11 +16,11 @@ from prometheus_client import Counter, Gauge
 from services.voice_worker.engines.base import EngineSession, Packets, SessionSpec, VoiceEngine
 from services.voice_worker.listener.spec import Emit, OnSignal
 from services.voice_worker.signals import Signal
-from shared import metrics
 from shared.audio import FRAME_MS
 from shared.broker import Broker
+from shared.broker.entries import readable
 from shared.broker.reader import Entries
-from shared.errors import Overloaded, WireError
+from shared.errors import Overloaded
 from shared.events import (
     Body,
     CoachToVoice,
@@ -165,13 +165,7 @@ class VoiceSession:
 
     def _on_audio(self, key: str, entries: Entries) -> None:
         self.last_input_s = self._broker.clock.monotonic()
-        for entry_id, data in entries:
-            try:
-                frame = decode_audio(data)
-            except WireError as error:
-                metrics.BAD_ENTRIES.labels("audio.in").inc()
-                log.warning("an input frame was passed over: %s", error)
-                continue
+        for entry_id, frame in readable(entries, decode_audio, "audio.in"):
             if frame.seq <= self._seq_in:
                 DUPLICATES.inc()
                 continue
@@ -184,13 +178,7 @@ class VoiceSession:
                 self._engine.feed(frame, entry_id)
 
     def _on_events(self, key: str, entries: Entries) -> None:
-        for _, data in entries:
-            try:
-                event = decode_event(data)
-            except WireError as error:
-                metrics.BAD_ENTRIES.labels("events").inc()
-                log.warning("an event was passed over: %s", error)
-                continue
+        for _, event in readable(entries, decode_event, "events"):
             if event.source == "voice" or not self._filter.accepts(event):
                 continue
             match event.body:
