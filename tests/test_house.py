@@ -24,7 +24,6 @@ UNMIRRORED = {
     "services/voice_worker/session.py": "tests/services/voice_worker/test_worker.py runs it from request to end",
     "services/voice_worker/signals.py": "declarations only",
     "shared/broker/entries.py": "tests of the voice worker and of session workers give it what cannot be read",
-    "shared/child_process.py": "tests/shared/test_redis_server.py and command_line/test_up.py kill parents",
     "shared/errors.py": "declarations only",
     "shared/testing/engine_host.py": "every engine test reads it",
     "shared/testing/tones.py": "every test of the cascade listens to it",

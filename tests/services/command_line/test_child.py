@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -85,12 +84,3 @@ async def test_stopping_what_does_not_run_does_nothing(make_plan: Any) -> None:
     await child.stop()
     child.kill()
     assert not child.is_alive
-
-
-def test_a_child_whose_parent_is_gone_ends_before_its_program() -> None:
-    pid = os.fork()
-    if pid == 0:
-        child_module._dies_with(parent=-1)()  # nobody's parent has this id
-        os._exit(77)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 1
