@@ -6,7 +6,10 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 def raise_if_cancelled() -> None:
@@ -19,6 +22,15 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` in a task of its own: for what must be done although this task was cancelled.
+
+    In a cancelled task every time limit of Python before 3.11.3 (Debian 12 has 3.11.2) ends in CancelledError, and
+    redis-py sets one with each call.
+    """
+    return await asyncio.create_task(work)
 
 
 class Clock(Protocol):

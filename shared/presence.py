@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
+from shared.clock import to_the_end
 from shared.streams import PROCESSES_KEY
 
 REFRESH_S = 1.0
@@ -61,8 +62,11 @@ class Presence:
                     await self._broker.client.hset(PROCESSES_KEY, self._worker_id, self._entry())
                 await self._broker.clock.sleep(REFRESH_S)
         finally:
-            with suppress(*TRANSIENT):
-                await self._broker.client.hdel(PROCESSES_KEY, self._worker_id)
+            await to_the_end(self._remove())
+
+    async def _remove(self) -> None:
+        with suppress(*TRANSIENT):
+            await self._broker.client.hdel(PROCESSES_KEY, self._worker_id)
 
     def _entry(self) -> str:
         status = self._status()

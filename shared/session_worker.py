@@ -16,6 +16,7 @@ from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
 from shared.broker.entries import readable
 from shared.broker.reader import Entries
+from shared.clock import to_the_end
 from shared.events import Body, Event, Role, SessionEnded
 from shared.leases import Lease, LeaseHolder, sessions_of
 from shared.logs import session_id_var
@@ -180,7 +181,7 @@ class SessionWorker:
         finally:
             self._broker.reader.unsubscribe(self._broker.keys(lease.session_id).events)
             if handler:
-                await self._close(handler, reason)
+                await to_the_end(self._close(handler, reason))
         give_up = self.holder.hand_over if reason == "overloaded" else self.holder.finish
         await self._try(give_up(lease))
 
