@@ -210,11 +210,15 @@ def _failed(answer: object) -> bool:
 def _may_pass_later(answer: object) -> bool:
     """Full memory, a loading or a failing-over server pass; a key of another type never does.
 
-    By class where redis-py has one (it cuts the code off the text), else by the code.
+    By class where redis-py made one of the reply (it cuts the code off the text then), else by the code.
     """
-    if not isinstance(answer, ResponseError) or isinstance(answer, _PASSING):
-        return True
-    return str(answer).startswith(("NOREPLICAS", "BUSY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN"))
+    return (
+        not isinstance(answer, ResponseError) or isinstance(answer, _PASSING) or str(answer).startswith(_PASSING_CODES)
+    )
 
 
 _PASSING = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError, AskError)
+_PASSING_CODES = (
+    *("OOM ", "LOADING ", "READONLY ", "MASTERDOWN ", "NOREPLICAS ", "MISCONF ", "BUSY "),
+    *("CLUSTERDOWN ", "TRYAGAIN ", "ASK ", "MOVED "),
+)
