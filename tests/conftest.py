@@ -54,15 +54,26 @@ async def running_stack() -> AsyncIterator[Deployment]:
         yield deployment
 
 
+GROUPS = ("stack", "browser", "speech", "cluster")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something heavy, where tests run in several processes (pytest-xdist)."""
+    """Keep together what shares something heavy, and begin with it, where tests run in several processes."""
+    ranks: dict[str, int] = {}
     for item in items:
-        names = set(getattr(item, "fixturenames", ()))
-        if "running_stack" in names or "pipeline/test_real_stack" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("stack"))
-        elif "chromium" in names:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif "/hosts/" in item.nodeid or "voice_worker/speech/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("speech"))
-        elif "broker/test_cluster" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+        group = _group(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+        ranks[item.nodeid] = GROUPS.index(group) if group else len(GROUPS)
+    items.sort(key=lambda item: ranks[item.nodeid])
+
+
+def _group(item: pytest.Item) -> str:
+    names = set(getattr(item, "fixturenames", ()))
+    if "running_stack" in names or "pipeline/test_real_stack" in item.nodeid:
+        return "stack"
+    if "chromium" in names:
+        return "browser"
+    if "/hosts/" in item.nodeid or "voice_worker/speech/" in item.nodeid:
+        return "speech"
+    return "cluster" if "broker/test_cluster" in item.nodeid else ""

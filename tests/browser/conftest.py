@@ -281,7 +281,8 @@ async def edge() -> AsyncIterator[EdgeDouble]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def profile(chromium: Browser) -> AsyncIterator[BrowserContext]:
     """A fresh browser profile that may use the microphone."""
-    context = await chromium.new_context(permissions=["microphone"], locale="nl-NL")
+    # Without motion: the page's animations would take a core from the tests beside it.
+    context = await chromium.new_context(permissions=["microphone"], locale="nl-NL", reduced_motion="reduce")
     context.set_default_timeout(TIMEOUT_S * 1000)
     yield context
     await context.close()
