@@ -29,8 +29,8 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@$(BIN)/splitbrain models install
 	@touch $@
 
-# Three processes: half of the suite waits for sound, sockets and processes in real time.
-TESTS := $(BIN)/pytest -n 3 --dist loadgroup
+# Two processes: half of the suite waits for sound, sockets and processes in real time.
+TESTS := $(BIN)/pytest -n 2 --dist loadgroup
 
 test: $(READY) ## Run all tests
 	$(TESTS)

@@ -50,7 +50,8 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def running_stack() -> AsyncIterator[Deployment]:
     """The whole product as a user starts it: `splitbrain up`, English, local models; one for the run."""
-    async with own_deployment("--language", "en") as deployment:
+    # Preparing phrases would take a core from the tests beside it; without it an answer comes a little later.
+    async with own_deployment("--language", "en", env={"SPLITBRAIN_VOICE_WARM_PHRASES": "false"}) as deployment:
         yield deployment
 
 

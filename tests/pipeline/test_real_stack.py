@@ -153,18 +153,21 @@ async def test_redis_may_be_away_for_three_seconds(tmp_path: Path) -> None:
             VoiceClient(deployment.ws_url, options) as call,
         ):
             await _sent(call, 1_000)
+            stopped_at_ms = call.media_ms
             server.stop()
             await call.wait_for(_notice("broker_lost"), 10)
-            await _sent(call, call.media_ms + 3_000)
+            await _sent(call, stopped_at_ms + 3_000)
             server.start()
             await call.wait_for(_notice("broker_back"), 10)
             assert call.is_open
+            away_ms = call.media_ms - stopped_at_ms
             back_at_ms = call.recording.heard_ms
             async with asyncio.timeout(10):
                 while call.recording.heard_ms < back_at_ms + 1_000:
                     await asyncio.sleep(0.02)
             lost_ms = call.media_ms - call.recording.heard_ms
-            assert lost_ms < 1_000, "what was sent while Redis was away came back afterwards"
+            # Five seconds are kept; a machine that took longer to bring Redis back has shed the rest, and said so.
+            assert lost_ms < 1_000 + max(0, away_ms - 5_000), "what was sent while Redis was away came back"
     finally:
         server.stop()
 
