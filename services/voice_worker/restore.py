@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from services.voice_worker.engines.base import SessionSpec
+from services.voice_worker.engines.base import Past, SessionSpec
 from services.voice_worker.session import ResumePoint
+from shared.audio import FRAME_MS
 from shared.broker import Broker
+from shared.broker.append import FIELD
+from shared.broker.entries import readable
 from shared.errors import EngineError, WireError
-from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, TurnStarted
-from shared.wire import decode_audio
+from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, Spoken, TurnStarted
+from shared.wire import AudioFrame, decode_audio
 
 log = logging.getLogger(__name__)
 
 
 async def restore_session(
-    broker: Broker, session_id: str, engine: str, *, taken_over: bool
+    broker: Broker, session_id: str, engine: str, *, taken_over: bool, history_s: float = 0.0
 ) -> tuple[SessionSpec, ResumePoint]:
-    """Return what the session asked for and where its last owner stopped.
+    """Return what the session asked for and where its last owner stopped; with `history_s` the end of its sound.
 
     A first owner reads all events (the coach may have greeted before the engine was open); one that takes over
     reads only new ones. Raises EngineError if it has already ended or was never begun, and what Redis raises.
@@ -28,7 +32,10 @@ async def restore_session(
     resume = await _resume_point(broker, session_id)
     if taken_over:
         resume = replace(resume, events_after=last_event)
-    return spec_from_history(history, session_id, engine, resume), resume
+    spec = spec_from_history(history, session_id, engine, resume)
+    if taken_over and history_s > 0:
+        spec = replace(spec, past=await _past(broker, session_id, history, resume, int(history_s * 1000 / FRAME_MS)))
+    return spec, resume
 
 
 def spec_from_history(history: Sequence[Event], session_id: str, engine: str, resume: ResumePoint) -> SessionSpec:
@@ -52,6 +59,8 @@ def spec_from_history(history: Sequence[Event], session_id: str, engine: str, re
         start_frame=resume.next_seq,
         hugo_turns=_last_number(turns, "hugo"),
         user_turns=_last_number(turns, "user"),
+        mode=started.mode,
+        seed=started.seed,
     )
 
 
@@ -60,12 +69,27 @@ def _last_number(turns: Sequence[TurnStarted], speaker: str) -> int:
     return max(numbers, default=0)
 
 
+async def _past(broker: Broker, session_id: str, history: Sequence[Event], resume: ResumePoint, n_frames: int) -> Past:
+    """Read the last frames of both directions up to the resume point: what came in later is still to be answered."""
+    keys = broker.keys(session_id)
+    sent = await broker.client.xrevrange(keys.audio_in, max=resume.consumed, count=n_frames)
+    given = await broker.client.xrevrange(keys.audio_out, count=n_frames)
+    words = tuple((event.media_ms, event.body.text.strip()) for event in history if isinstance(event.body, Spoken))
+    return Past(_frames(sent), _frames(given), words)
+
+
+def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
+    """Return newest-first entries as frames, oldest first, without what cannot be read."""
+    named = [(entry_id, fields[FIELD]) for entry_id, fields in reversed(entries) if FIELD in fields]
+    return tuple(frame for _, frame in readable(named, decode_audio, "audio"))
+
+
 async def _resume_point(broker: Broker, session_id: str) -> ResumePoint:
     last = await broker.client.xrevrange(broker.keys(session_id).audio_out, count=1)
     if not last:
         return ResumePoint()
     try:
-        frame = decode_audio(last[0][1][b"m"])
+        frame = decode_audio(last[0][1][FIELD])
     except (WireError, KeyError):
         log.warning("the last output frame cannot be read; the session begins anew")
         return ResumePoint()

@@ -9,13 +9,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import Counter, Gauge
 
 from services.voice_worker.engines.base import EngineSession, Packets, SessionSpec, VoiceEngine
 from services.voice_worker.listener.spec import Emit, OnSignal
 from services.voice_worker.signals import Signal
+from services.voice_worker.speech.interfaces import WindowTranscriber
 from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.entries import readable
@@ -64,7 +65,18 @@ class SessionListener(Protocol):
         ...
 
 
-MakeListener = Callable[[SessionSpec, Emit, OnSignal], SessionListener]
+@runtime_checkable
+class HearingSession(Protocol):
+    """An engine session that may recognise the user's words by itself."""
+
+    @property
+    def transcriber(self) -> WindowTranscriber | None:
+        """Its recogniser; None if it has none."""
+        ...
+
+
+MakeListener = Callable[[SessionSpec, Emit, OnSignal, WindowTranscriber | None], SessionListener]
+"""Makes the ears of a session. The last argument is the engine's own recogniser, to be used instead of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,8 @@ class VoiceSession:
         self._state("migrating" if resumed else "starting")
         self._engine = await engine.open(self.spec, self)
         if make_listener:
-            self._listener = make_listener(self.spec, self.emit, self._on_signal)
+            own = self._engine.transcriber if isinstance(self._engine, HearingSession) else None
+            self._listener = make_listener(self.spec, self.emit, self._on_signal, own)
             await self._listener.start(tasks)
         self._broker.reader.subscribe(self._keys.events, self._resume.events_after, self._on_events)
         self._broker.reader.subscribe(self._keys.audio_in, self._resume.consumed, self._on_audio)

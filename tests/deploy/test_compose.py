@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from services.command_line.roles import ROLES
+from services.command_line.roles import ROLES, Role
+from shared.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose.yaml"
@@ -115,6 +116,13 @@ def test_every_setting_is_known_to_its_service(
         monkeypatch.setenv("SPLITBRAIN_EDGE_HOST", "0.0.0.0")  # as in its image
     settings = kind()
     assert settings.redis_url == "redis://redis:6379/0"
+
+
+@pytest.mark.parametrize("role", ROLES.values(), ids=ROLES)
+def test_what_compose_reads_for_itself_may_stand_in_the_shell(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, _, default in VARIABLE.findall(COMPOSE.read_text()):
+        monkeypatch.setenv(variable, default if "SECRET" not in variable else "x" * 48)
+    load_settings(role.settings_type())
 
 
 def resolve(value: str) -> str:

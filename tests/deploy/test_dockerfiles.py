@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.command_line.parser import build_parser
 from services.command_line.roles import ROLES
@@ -76,10 +77,20 @@ def test_it_installs_extras_that_exist_at_tested_versions(path: Path) -> None:
     text = " ".join(of_kind(path, "RUN"))
     (extras,) = re.findall(r'pip install "\.\[([^\]]+)\]" -c constraints\.txt', text)
     if extras == "${EXTRAS}":
-        (extras,) = [rest.removeprefix("EXTRAS=") for rest in of_kind(path, "ARG")]
+        (extras,) = [rest.removeprefix("EXTRAS=") for rest in of_kind(path, "ARG") if rest.startswith("EXTRAS=")]
     known = PYPROJECT["project"]["optional-dependencies"]
     assert all(extra in known for extra in extras.split(","))
     assert extras == ROLES[path.name.removeprefix("Dockerfile.")].extra
+
+
+def test_the_gpu_image_adds_the_moshi_that_was_tested() -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    arguments = compose["services"]["voice-gpu"]["build"]["args"]
+    known = PYPROJECT["project"]["optional-dependencies"]
+    assert all(extra in known for extra in arguments["EXTRAS"].split(","))
+    assert f"moshi=={arguments['MOSHI']}" in (ROOT / "constraints.txt").read_text("utf-8").split()
+    text = " ".join(of_kind(ROOT / "deploy" / "Dockerfile.voice", "RUN"))
+    assert 'pip install --no-deps "moshi==${MOSHI}"' in text
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)

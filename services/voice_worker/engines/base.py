@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.voice_worker.signals import Signal
-from shared.events import Body, CoachToVoice, Consent, Language, Profile
+from shared.events import Body, CoachToVoice, Consent, Language, Profile, VoiceMode
 from shared.wire import AudioFrame
 
 Packets = tuple[bytes, ...]
@@ -18,11 +18,21 @@ Packets = tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """The end of what was heard and said before: entries of both audio streams, and Hugo's (media ms, word)."""
+
+    input: tuple[AudioFrame, ...]
+    output: tuple[AudioFrame, ...]
+    words: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSpec:
     """What a session asked for, and where it goes on if somebody else served it before.
 
     `start_frame` is the number of the first frame to give back; `hugo_turns` and `user_turns` count the turns
-    that were begun before; `greeted` is true if the greeting was spoken.
+    that were begun before. `past` is there for an engine with `history_s` that takes a session over. `mode` and
+    `seed` are for engines that have them; empty and None: the engine's own.
     """
 
     session_id: str
@@ -36,6 +46,9 @@ class SessionSpec:
     start_frame: int = 0
     hugo_turns: int = 0
     user_turns: int = 0
+    mode: VoiceMode | None = None
+    seed: int | None = None
+    past: Past | None = None
 
 
 class EngineHost(Protocol):
@@ -79,10 +92,24 @@ class EngineSession(Protocol):
 
 
 class VoiceEngine(Protocol):
-    """An engine with a fixed number of slots."""
+    """An engine with a fixed number of slots.
+
+    `history_s` is how much of a session's past it wants when it takes one over, in seconds.
+    """
 
     name: str
     slots: int
+    history_s: float
+
+    @property
+    def accepting(self) -> bool:
+        """False while no session should be admitted, though slots are free."""
+        ...
+
+    @property
+    def broken(self) -> str:
+        """Why the engine cannot serve any more, "" while it can: only a new process mends it."""
+        ...
 
     async def start(self) -> None:
         """Load and warm up. EngineError says what is missing and how to mend it."""

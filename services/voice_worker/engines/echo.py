@@ -12,6 +12,9 @@ class EchoEngine:
     """Echoes each frame at once; needs no model and no thread."""
 
     name = "echo"
+    history_s = 0.0
+    accepting = True
+    broken = ""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.voice_worker.listener.metrics import RECOGNITION_FAILED, RECOGNITION_SECONDS
-from services.voice_worker.speech.interfaces import Recognition, Transcriber
+from services.voice_worker.speech.interfaces import Recognition, Transcriber, WindowTranscriber
 from shared.clock import Clock
 from shared.errors import SplitbrainError
 from shared.events import Language
@@ -50,7 +50,12 @@ class RecognitionQueue:
     """Runs the calls in tasks of the session's group."""
 
     def __init__(
-        self, transcriber: Transcriber, language: Language, timeout_s: float, clock: Clock, on_result: OnResult
+        self,
+        transcriber: Transcriber | WindowTranscriber,
+        language: Language,
+        timeout_s: float,
+        clock: Clock,
+        on_result: OnResult,
     ) -> None:
         self._transcriber = transcriber
         self._language = language
@@ -168,9 +173,7 @@ class RecognitionQueue:
         began = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._transcriber.transcribe(
-                    request.pcm, language=self._language, partial=request.purpose == "partial"
-                )
+                return await self._ask(request)
         except (SplitbrainError, TimeoutError) as error:
             _LOG.warning("recognition (%s) failed: %s", request.purpose, type(error).__name__)
         except Exception:
@@ -183,3 +186,9 @@ class RecognitionQueue:
                 self.last_partial_s = took_s
         RECOGNITION_FAILED.labels(request.purpose).inc()
         return None
+
+    async def _ask(self, request: Request) -> Recognition:
+        partial = request.purpose == "partial"
+        if isinstance(self._transcriber, WindowTranscriber):
+            return await self._transcriber.transcribe_window(request.start_ms, request.end_ms, partial=partial)
+        return await self._transcriber.transcribe(request.pcm, language=self._language, partial=partial)

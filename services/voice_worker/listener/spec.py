@@ -10,7 +10,7 @@ from services.voice_worker.listener.turns import TurnSettings
 from services.voice_worker.listener.vad import VoiceActivityPool
 from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.signals import Signal
-from services.voice_worker.speech.interfaces import Transcriber, TurnPredictor
+from services.voice_worker.speech.interfaces import Transcriber, TurnPredictor, WindowTranscriber
 from shared.clock import Clock
 from shared.events import Body, Consent, Language, Profile
 
@@ -62,6 +62,6 @@ class ListenerTools:
 
     media_thread: MediaThread
     activities: VoiceActivityPool
-    transcriber: Transcriber
+    transcriber: Transcriber | WindowTranscriber
     turn_predictor: TurnPredictor | None
     clock: Clock

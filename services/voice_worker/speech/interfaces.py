@@ -64,6 +64,19 @@ class Transcriber(Protocol):
 
 
 @runtime_checkable
+class WindowTranscriber(Protocol):
+    """Speech to text that hears one session's sound by itself, and is asked by media time only."""
+
+    async def transcribe_window(self, start_ms: int, end_ms: int, *, partial: bool) -> Recognition:
+        """Return what was said from `start_ms` to `end_ms` of media time; word times count from `start_ms`.
+
+        Waits, for a bounded time, until the words up to `end_ms` are known; `partial` takes what is known now.
+        Raises SpeechError.
+        """
+        ...
+
+
+@runtime_checkable
 class Synthesizer(Protocol):
     """Text to speech. Safe to call from many sessions at once."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from services.voice_worker.engines.base import Past
 from services.voice_worker.restore import restore_session, spec_from_history
 from services.voice_worker.session import ResumePoint
 from shared.broker import Broker
@@ -15,6 +18,7 @@ from shared.events import (
     Event,
     SessionEnded,
     SessionStarted,
+    Spoken,
     TurnStarted,
 )
 from shared.streams import new_session_id
@@ -42,6 +46,12 @@ def test_the_spec_is_what_the_session_asked_for_with_its_last_consent_and_turns(
     assert (spec.language, spec.locale, spec.voice, spec.persona) == ("nl", "nl-BE", "sara", "short")
     assert spec.consent == Consent(store_audio=True)
     assert (spec.user_turns, spec.hugo_turns, spec.start_frame) == (2, 1, 40)
+    assert (spec.mode, spec.seed, spec.past) == (None, None, None)
+
+
+def test_the_spec_says_who_decides_the_words() -> None:
+    spec = spec_from_history(events(replace(STARTED, mode="scripted", seed=0)), SID, "echo", ResumePoint())
+    assert (spec.mode, spec.seed) == ("scripted", 0)
 
 
 def test_a_session_without_beginning_or_with_an_end_is_refused() -> None:
@@ -71,3 +81,68 @@ async def test_an_unreadable_last_frame_begins_anew_rather_than_failing(broker: 
     assert await broker.writer.drain()
     _, resume = await restore_session(broker, SID, "echo", taken_over=True)
     assert (resume.consumed, resume.next_seq) == ("0", 0)
+
+
+async def _talked(broker: Broker, n_in: int, n_out: int) -> tuple[list[AudioFrame], list[AudioFrame]]:
+    """As if the client had sent `n_in` frames and got `n_out` back; return both."""
+    keys = broker.keys(SID)
+    for event in events(
+        STARTED, Spoken("h1", " Hello", 80), TurnStarted("u1", "user", 90), Spoken("h1", " there.", 160)
+    ):
+        broker.publish_event(keys, event)
+    sent = [AudioFrame(seq, 1920, (b"in", b"%d" % seq)) for seq in range(n_in)]
+    for frame in sent:
+        broker.publish_audio(keys.audio_in, frame)
+    assert await broker.writer.drain()
+    ids = [entry_id.decode() for entry_id, _ in await broker.client.xrange(keys.audio_in)]
+    given = [AudioFrame(seq, 1920, (b"out",), epoch=1, consumed=ids[seq]) for seq in range(n_out)]
+    for frame in given:
+        broker.publish_audio(keys.audio_out, frame)
+    assert await broker.writer.drain()
+    return sent, given
+
+
+async def test_the_past_of_a_session_ends_where_the_new_owner_goes_on(broker: Broker) -> None:
+    sent, given = await _talked(broker, 9, 6)
+    spec, resume = await restore_session(broker, SID, "echo", taken_over=True, history_s=90)
+    assert spec.past == Past(tuple(sent[:6]), tuple(given), ((1, "Hello"), (3, "there.")))
+    assert (spec.start_frame, resume.next_seq) == (6, 6)
+
+
+async def test_no_more_of_the_past_is_read_than_the_engine_wants(broker: Broker) -> None:
+    sent, given = await _talked(broker, 9, 6)
+    spec, _ = await restore_session(broker, SID, "echo", taken_over=True, history_s=0.25)
+    assert spec.past is not None
+    assert (spec.past.input, spec.past.output) == (tuple(sent[3:6]), tuple(given[3:]))
+
+
+async def test_who_needs_no_past_gets_none(broker: Broker) -> None:
+    await _talked(broker, 2, 2)
+    for taken_over, history_s in ((True, 0.0), (False, 90.0)):
+        spec, _ = await restore_session(broker, SID, "echo", taken_over=taken_over, history_s=history_s)
+        assert spec.past is None
+
+
+async def test_a_session_that_nothing_was_given_back_in_has_no_sound_behind_it(broker: Broker) -> None:
+    await _talked(broker, 3, 0)
+    spec, _ = await restore_session(broker, SID, "echo", taken_over=True, history_s=90)
+    assert spec.past is not None
+    assert (spec.past.input, spec.past.output) == ((), ())
+
+
+async def test_what_cannot_be_read_of_the_past_is_passed_over(broker: Broker) -> None:
+    keys = broker.keys(SID)
+    broker.writer.add(keys.audio_in, b"garbage", maxlen=10)
+    broker.writer.add(keys.audio_out, b"garbage", maxlen=10)
+    assert await broker.writer.drain()
+    await broker.client.xadd(keys.audio_out, {"other": "field"})
+    await broker.client.xadd(keys.audio_in, {"other": "field"})
+    broker.publish_audio(keys.audio_in, AudioFrame(0, 1920, (b"x",)))
+    assert await broker.writer.drain()
+    (last,) = await broker.client.xrevrange(keys.audio_in, count=1)
+    broker.publish_event(keys, events(STARTED)[0])
+    broker.publish_audio(keys.audio_out, AudioFrame(4, 1920, (b"y",), consumed=last[0].decode()))
+    assert await broker.writer.drain()
+    spec, _ = await restore_session(broker, SID, "echo", taken_over=True, history_s=90)
+    assert spec.past is not None
+    assert ([frame.seq for frame in spec.past.input], [frame.seq for frame in spec.past.output]) == ([0], [4])

@@ -26,12 +26,20 @@ def test_everything_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatc
     text = str(caught.value)
     for name in ("ENGINES", "LANGUAGES", "CASCADE_SLOTS"):
         assert f"SPLITBRAIN_VOICE_{name}" in text
-    assert "name one or more of cascade, echo" in text
+    assert "name one or more of personaplex, cascade, echo" in text
 
 
 def test_no_engine_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBRAIN_VOICE_ENGINES", "")
     with pytest.raises(ConfigError, match="name one or more"):
+        load_settings(VoiceSettings)
+
+
+def test_bits_are_written_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBRAIN_VOICE_PERSONAPLEX_WEIGHT_BITS", "8")
+    assert load_settings(VoiceSettings).personaplex_weight_bits == 8
+    monkeypatch.setenv("SPLITBRAIN_VOICE_PERSONAPLEX_WEIGHT_BITS", "7")
+    with pytest.raises(ConfigError, match="16 or 8"):
         load_settings(VoiceSettings)
 
 

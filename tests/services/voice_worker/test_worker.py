@@ -15,15 +15,16 @@ from services.voice_worker.worker import VoiceWorker, WorkerLimits
 from shared.broker import Broker
 from shared.broker.reader import Entries
 from shared.errors import EngineError
-from shared.events import Body, EngineState, Event, SessionEnded, SessionStarted
+from shared.events import Body, Consent, EngineState, Event, SessionEnded, SessionStarted
 from shared.leases import RequestQueue
+from shared.retention import Retention, consent_to_state
 from shared.streams import new_session_id, request_stream
 from shared.testing.brokers import running, twin
 from shared.wire import AudioFrame, decode_audio, decode_event
 
 B = TypeVar("B")
 STREAM = request_stream("voice", "echo")
-LIMITS = WorkerLimits(lease_s=0.4, retention_s=60, step_s=0.05)
+LIMITS = WorkerLimits(lease_s=0.4, retention=Retention(60, 20), step_s=0.05)
 
 
 class Client:
@@ -121,7 +122,23 @@ async def test_serves_a_session_from_request_to_end(broker: Broker, edge: Broker
             while await broker.client.ttl(client.keys.events) < 0:
                 await asyncio.sleep(0)
         assert worker.sessions == ()
-        assert await broker.client.ttl(client.keys.events) <= 60
+        assert await broker.client.ttl(client.keys.events) <= 20
+        assert await broker.client.ttl(client.keys.audio_out) <= 20
+
+
+async def test_what_the_user_allows_is_kept_longer(broker: Broker, edge: Broker) -> None:
+    async with working(broker):
+        client = Client(edge)
+        await broker.client.hset(client.keys.state, mapping=consent_to_state(Consent(store_audio=True)))
+        await client.ask()
+        client.send(0)
+        await client.until(lambda: len(client.frames) == 1)
+        client.publish(SessionEnded("client_closed"), "edge:session_ended")
+        async with asyncio.timeout(10):
+            while await broker.client.ttl(client.keys.events) < 0:
+                await asyncio.sleep(0)
+        assert 20 < await broker.client.ttl(client.keys.audio_in) <= 60
+        assert await broker.client.ttl(client.keys.events) <= 20
 
 
 async def test_audio_that_comes_before_the_engine_is_ready_is_kept(broker: Broker, edge: Broker) -> None:
@@ -237,3 +254,39 @@ async def test_an_engine_that_cannot_open_says_so_and_frees_the_slot(broker: Bro
         async with asyncio.timeout(10):
             while await broker.client.xlen(STREAM):
                 await asyncio.sleep(0)
+
+
+async def test_an_engine_that_is_behind_admits_nobody_and_keeps_whom_it_has(broker: Broker, edge: Broker) -> None:
+    engine = EchoEngine(2)
+    async with working(broker, engine=engine):
+        first, second = Client(edge), Client(edge)
+        assert await first.ask() == "admitted"
+        await first.until(lambda: "ready" in first.states())
+        engine.accepting = False
+        async with asyncio.timeout(10):
+            while await RequestQueue(broker).capacity(STREAM) != (1, 1):
+                await asyncio.sleep(0)
+        assert await second.ask() == "full"
+        first.send(0)
+        await first.until(lambda: len(first.frames) == 1)
+        engine.accepting = True
+        async with asyncio.timeout(10):
+            while await second.ask() != "admitted":
+                await asyncio.sleep(0)
+
+
+async def test_a_broken_engine_ends_the_worker_and_another_takes_its_sessions(
+    broker: Broker, edge: Broker, other: Broker
+) -> None:
+    engine, client = EchoEngine(1), Client(edge)
+    async with working(other, "first", engine) as (_, _, task):
+        await client.ask()
+        client.send(0)
+        await client.until(lambda: len(client.frames) == 1)
+        async with working(broker, "second"):
+            engine.broken = "the device is lost"
+            with pytest.raises(EngineError, match="the device is lost"):
+                await task
+            client.send(1)
+            await client.until(lambda: len(client.frames) == 2)
+    assert [frame.epoch for frame in client.frames] == [1, 2]

@@ -72,6 +72,9 @@ class CascadeEngine:
     """Speaks with a synthesizer; any number of sessions share it and its phrase cache."""
 
     name = "cascade"
+    history_s = 0.0
+    accepting = True
+    broken = ""
 
     def __init__(self, synthesizer: Synthesizer, settings: CascadeSettings) -> None:
         self.slots = settings.slots
@@ -92,8 +95,14 @@ class CascadeEngine:
         self._warming = asyncio.create_task(self._warm(), name="phrase-cache")
 
     async def open(self, spec: SessionSpec, host: EngineHost) -> CascadeSession:
-        if not self._synthesizer.voices(spec.language):
+        voices = self._synthesizer.voices(spec.language)
+        if not voices:
             raise EngineError(f"no voice speaks {spec.language!r}; see `splitbrain models list`")
+        if spec.voice and spec.voice not in voices:
+            # Not a warning: Moshi clients always name a voice of theirs, and would get a text to read in every call.
+            text = f"the voice {spec.voice} is not known here: {voices[0]} speaks; known are {', '.join(voices[:8])}"
+            notice = Notice("unknown_voice", "info", text)
+            host.emit(notice, "voice:notice:unknown_voice", spec.start_frame * FRAME_MS)
         self._open_sessions += 1
         self._nobody_talks.clear()
         return CascadeSession(spec, host, self._maker, self._settings, self._closed)

@@ -181,6 +181,41 @@ async def test_a_withdrawn_utterance_has_no_result() -> None:
         assert d.gate.begun == [1]
 
 
+class Windows:
+    """A recogniser that has heard the sound itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int, bool]] = []
+
+    async def transcribe_window(self, start_ms: int, end_ms: int, *, partial: bool) -> Recognition:
+        self.asked.append((start_ms, end_ms, partial))
+        if end_ms > 1000:
+            raise SpeechError("that is too long ago")
+        return Recognition("heard")
+
+
+async def test_a_recogniser_that_hears_by_itself_is_asked_for_windows() -> None:
+    windows, results = Windows(), list[tuple[Purpose, str | None]]()
+    silence = np.zeros(1, dtype=np.float32)
+    async with asyncio.TaskGroup() as tasks:
+        queue = RecognitionQueue(
+            windows,
+            "en",
+            30.0,
+            SystemClock(),
+            lambda asked, heard: results.append((asked.purpose, None if heard is None else heard.text)),
+        )
+        queue.start(tasks)
+        queue.submit(Request(1, "partial", 0, 200, 500, silence))
+        await asyncio.wait_for(queue.settled(), 10)
+        queue.submit(Request(1, "final", 0, 200, 900, silence))
+        queue.submit(Request(2, "final", 0, 950, 1900, silence))
+        await asyncio.wait_for(queue.settled(), 10)
+        queue.close()
+    assert windows.asked == [(200, 500, True), (200, 900, False), (950, 1900, False)]
+    assert results == [("partial", "heard"), ("final", "heard"), ("final", None)]
+
+
 async def test_after_closing_nothing_comes() -> None:
     async with desk() as d:
         await d.submit(request(1, "final"), request(2, "final"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,18 @@ from shared.wire import AudioFrame
 
 SPEC = SessionSpec(new_session_id(1), "cascade", "en")
 PLAIN = CascadeSettings(slots=2, humanizer=HumanizerSettings(hesitation_rate=0), warm_languages=())
+
+
+async def test_a_voice_that_it_does_not_have_is_told_and_replaced() -> None:
+    host = RecordingHost()
+    engine = CascadeEngine(ToneSynthesizer(), PLAIN)
+    await engine.start()
+    for voice in ("", "tone2", "NATM1.pt"):
+        await (await engine.open(replace(SPEC, voice=voice), host)).close()
+    notices = [body for body, _, _ in host.events if isinstance(body, Notice)]
+    assert [(notice.code, notice.level) for notice in notices] == [("unknown_voice", "info")]
+    assert "NATM1.pt" in notices[0].message
+    assert "tone" in notices[0].message
 
 
 class Talk:

@@ -1,0 +1,1 @@
+"""PersonaPlex in process: many sessions in one batch of one model."""
