@@ -29,6 +29,8 @@ GROUP = "workers"
 MAX_REQUESTS = 10_000
 """Bound of a request stream without admission (coach, evaluator); beyond it new requests are refused."""
 
+_GONE = "is gone: its request was withdrawn, or Redis lost its data"
+
 _WORKER_TTL_MS = 5_000
 _HAND_OVER_IDLE_MS = 86_400_000
 
@@ -59,20 +61,23 @@ for i = 3, #ARGV do fields[#fields + 1] = ARGV[i] end
 return {'admitted', redis.call('XADD', KEYS[1], '*', unpack(fields))}
 """
 
-# KEYS: stream, workers. ARGV: group, consumer, slots, id, ...   Returns the ids that this consumer still owns.
+# KEYS: stream, workers. ARGV: group, consumer, slots, id, ...   Returns {ids that this consumer still owns, ids
+# that are nobody's any more}.
 _HEARTBEAT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ':' .. string.format('%.0f', now))
-local kept = {}
+local kept, gone = {}, {}
 for i = 4, #ARGV do
   local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
-  if p[1] and p[1][2] == ARGV[2] then
+  if not p[1] then
+    gone[#gone + 1] = ARGV[i]
+  elseif p[1][2] == ARGV[2] then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
     kept[#kept + 1] = ARGV[i]
   end
 end
-return kept
+return {kept, gone}
 """
 
 # KEYS: stream. ARGV: group, consumer, least idle ms, count.   Returns {{id, epoch, fields}, ...}.
@@ -296,14 +301,15 @@ class LeaseHolder:
     async def _beat(self) -> None:
         asked = list(self._held)
         slots = self._capacity if self._accepting else len(self._held)
-        kept = await self._client.eval(
+        kept, gone = await self._client.eval(
             _HEARTBEAT, 2, self.stream, workers_key(self.stream), GROUP, self._consumer, slots, *asked
         )
         self._last_beat = self._broker.clock.monotonic()
         for entry_id in set(asked) - {raw.decode() for raw in kept}:
             lease = self._held.pop(entry_id, None)
             if lease:
-                log.warning("session %s was taken over by another worker", lease.session_id[-6:])
+                how = _GONE if entry_id.encode() in gone else "was taken over by another worker"
+                log.warning("session %s %s", lease.session_id[-6:], how)
                 metrics.SESSIONS_LOST.inc()
                 self._on_lost(lease)
         self._update_room()

@@ -189,6 +189,9 @@ class SessionWorker:
         """Give the handler the past, then each event until the session's end."""
         inbox = _Inbox()
         history, last_id = await self._history(session_id)
+        if not history:  # the first event is there before any request: the session is over and has expired
+            log.info("nothing is left of a session that the %s was asked for", self._role)
+            return
         past, ended = inbox.prime(history)
         handler.restore(past)
         if ended:  # the session ended while nobody of this role served it

@@ -6,17 +6,24 @@ services and carry no service in their name: `SPLITBRAIN_REDIS_URL`, `SPLITBRAIN
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import socket
+from collections.abc import Iterable
 from typing import Literal, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigError
+from shared.retention import Retention
 from shared.streams import DEFAULT_SHARDS, MAX_SHARDS
 
 S = TypeVar("S", bound="ServiceSettings")
+
+_FOR_COMPOSE = re.compile(r"REPLICAS|MEMORY|PORTS|ADDRESS|GPU_[A-Z0-9_]+")
+"""Names behind a service's prefix that compose.yaml reads for itself; they may stand in the same shell."""
 
 
 def _shared(name: str) -> AliasChoices:
@@ -58,7 +65,13 @@ class ServiceSettings(BaseSettings):
         3600,
         validation_alias=_shared("RETENTION_S"),
         ge=10,
-        description="seconds for which an ended session's streams are kept",
+        description="seconds for which of an ended session is kept what its user allowed",
+    )
+    retention_without_consent_s: int = Field(
+        120,
+        validation_alias=_shared("RETENTION_WITHOUT_CONSENT_S"),
+        ge=10,
+        description="seconds for which the rest is kept: for the scorecard, its check, and a client that comes late",
     )
     health_host: str = Field("127.0.0.1", description="address of the health and metrics endpoint")
     health_port: int = Field(0, ge=0, le=65535, description="its port; 0 takes a free one")
@@ -68,19 +81,54 @@ class ServiceSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.:-]{1,100}$",
     )
 
+    @property
+    def retention(self) -> Retention:
+        """How long what an ended session left is kept."""
+        return Retention(self.retention_s, self.retention_without_consent_s)
+
 
 def load_settings(kind: type[S], **overrides: object) -> S:
-    """Return the settings from the environment, or raise ConfigError with the whole list of what is wrong."""
+    """Return the settings from the environment, or raise ConfigError with the whole list of what is wrong.
+
+    A variable with the service's prefix that is no setting is wrong too: a misspelt one would change nothing, silently.
+    """
+    wrong = unknown_names(kind, os.environ)
     try:
-        return kind(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+        settings = kind(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        prefix = str(kind.model_config.get("env_prefix", ""))
-        lines = [f"  {_env_name(kind, prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        raise ConfigError("wrong settings:\n" + "\n".join(lines)) from error
+        wrong += [_problem(kind, problem["loc"], problem["msg"]) for problem in error.errors()]
+        raise _wrong(wrong) from error
+    if wrong:
+        raise _wrong(wrong)
+    return settings
+
+
+def unknown_names(kind: type[ServiceSettings], names: Iterable[str]) -> list[str]:
+    """Return a line for each name that has the service's prefix and is none of its settings. Pure."""
+    prefix = str(kind.model_config.get("env_prefix", "")).upper()
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    lines = []
+    for name in sorted({name.upper() for name in names}):
+        if not name.startswith(prefix) or name in known or _FOR_COMPOSE.fullmatch(name.removeprefix(prefix)):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        lines.append(f"{name}: there is no such setting" + (f"; {near[0]}?" if near else ""))
+    return lines
+
+
+def _wrong(lines: list[str]) -> ConfigError:
+    return ConfigError("wrong settings:\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def _problem(kind: type[ServiceSettings], loc: tuple[int | str, ...], message: str) -> str:
+    """Return what is wrong; settings that do not go together name themselves in the message."""
+    message = message.removeprefix("Value error, ")
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    return f"{_env_name(kind, prefix, loc)}: {message}" if loc else message
 
 
 def _env_name(kind: type[ServiceSettings], prefix: str, loc: tuple[int | str, ...]) -> str:
-    name = str(loc[0]) if loc else "settings"
+    name = str(loc[0])
     if name.startswith("SPLITBRAIN_"):
         return name
     alias = kind.model_fields[name].validation_alias if name in kind.model_fields else None

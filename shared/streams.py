@@ -77,8 +77,13 @@ class SessionKeys:
         """Hash: status, engine, language, owner epoch, user, consent, caps used."""
         return f"{self._base}:state"
 
+    @property
+    def scorecard(self) -> str:
+        """String: the scorecard as computed again after the session's end, canonical JSON."""
+        return f"{self._base}:scorecard"
+
     def all(self) -> tuple[str, ...]:
-        return (self.audio_in, self.audio_out, self.events, self.state)
+        return (self.audio_in, self.audio_out, self.events, self.state, self.scorecard)
 
 
 def session_keys(session_id: str, n_shards: int = DEFAULT_SHARDS) -> SessionKeys:

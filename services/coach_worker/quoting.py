@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.coaching.words import fold, words
+from shared.coaching.words import fold, without_abbreviation_stops, words
 from shared.events import Language
 
 MAX_WORDS = 8
@@ -32,7 +32,7 @@ _JOINTS = frozenset(words("en maar als omdat zodat want dus die waar and but whe
 def quote(evidence: str, language: Language) -> str:
     """Return the weightiest short clause of `evidence`, without marks at its ends, "" if there is none."""
     best: tuple[int, str] = (0, "")
-    for clause in _CUT.split(evidence):
+    for clause in _CUT.split(without_abbreviation_stops(evidence)):
         spoken = clause.split()
         while spoken and fold(spoken[0]).strip("'\"“”") in _LEAD:
             spoken = spoken[1:]

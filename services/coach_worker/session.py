@@ -19,6 +19,7 @@ from shared.coaching.conversation import Conversation, read_plan
 from shared.coaching.detection import Detector
 from shared.coaching.knowledge import Knowledge
 from shared.coaching.phrases import whole_sentences
+from shared.coaching.summary import summary
 from shared.events import (
     CoachToVoice,
     Consent,
@@ -194,6 +195,7 @@ class CoachSession:
             expected=(due,) if due else (),
             rationale=part.plan,
             knowledge_hash=self._parts.knowledge.knowledge_hash,
+            summary=summary(conversation) if part.last else "",
         )
         conversation.plan(body)
         self._publisher.publish(body, event_id=f"coach:{turn}:{chunk}", media_ms=self._media_ms)

@@ -59,5 +59,7 @@ class CoachSettings(ServiceSettings):
                 "SPLITBRAIN_COACH_BRAIN=llm needs SPLITBRAIN_COACH_LLM_BASE_URL or SPLITBRAIN_COACH_LLM_API_KEY"
             )
         if self.llm_first_sentence_s > self.llm_answer_s:
-            raise ValueError("SPLITBRAIN_COACH_LLM_FIRST_SENTENCE_S must not be longer than .._LLM_ANSWER_S")
+            raise ValueError(
+                "SPLITBRAIN_COACH_LLM_FIRST_SENTENCE_S must not be longer than SPLITBRAIN_COACH_LLM_ANSWER_S"
+            )
         return self

@@ -8,12 +8,15 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from shared.errors import BadInput, SplitbrainError
 
+DEFAULT_URL = "ws://127.0.0.1:8080"
+"""Where `splitbrain up` listens unless told otherwise."""
+
 Trouble = Literal["unreachable", "refused", "busy", "restarting", "failed", "protocol"]
 CLOSES: dict[int, tuple[Trouble, str]] = {
     1007: ("protocol", "the server did not understand what was sent"),
     1008: ("refused", "the server refused the call"),
     1009: ("protocol", "a message was too large for the server"),
-    1011: ("failed", "the voice engine failed"),
+    1011: ("failed", "the server could not go on with the call"),
     1012: ("restarting", "the server restarts: call again"),
     1013: ("busy", "the server has no free slot: call again later"),
 }

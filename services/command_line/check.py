@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from services.command_line import console
+from services.command_line import console, parity
 from services.command_line.exits import CommandError, Exit
 from services.command_line.models import is_wrong
 from services.command_line.roles import ROLES, Role
 from services.command_line.run_file import running
 from services.command_line.up import REDIS_URL_VARIABLE, check_port
+from services.command_line.up_plan import DEFAULT_PORT
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
 from shared.errors import BrokerError, ConfigError, ModelCorrupt
@@ -44,12 +45,14 @@ class Finding:
 
 def run(options: argparse.Namespace) -> Exit:
     """Run the subcommand: 0 unless something failed; warnings do not count."""
+    if parity.NAME in options.services or getattr(options, "parity", None):
+        return parity.run(options)
     found: list[Finding] = []
     settings = {role.name: _check_settings(role, found) for role in _chosen(options.services)}
     found += _check_redis(os.environ.get(REDIS_URL_VARIABLE, ""))
     if "voice" in settings and not options.no_models:
         found += _check_models()
-    found += _check_ports(settings)
+    found += _check_ports(settings, for_up=not options.services)
     failed = any(finding.state == "failed" for finding in found)
     if options.json:
         console.say_json({"ok": not failed, "findings": [asdict(finding) for finding in found]})
@@ -110,7 +113,7 @@ def _check_redis(url: str) -> list[Finding]:
             return [Finding("redis", "server", "failed", str(error))]
     try:
         return [Finding("redis", "server", "ok", "answers"), *judge_redis(asyncio.run(_redis_info(url)))]
-    except (*TRANSIENT, BrokerError) as error:
+    except (*TRANSIENT, BrokerError, ConfigError) as error:
         return [Finding("redis", "server", "failed", str(error) or type(error).__name__)]
 
 
@@ -142,13 +145,18 @@ def _check_models() -> list[Finding]:
     return found
 
 
-def _check_ports(settings: Mapping[str, ServiceSettings | None]) -> list[Finding]:
+def _check_ports(settings: Mapping[str, ServiceSettings | None], *, for_up: bool) -> list[Finding]:
+    """Look at what would be listened on. `up` takes a port of its own for the edge and free ones for health."""
     wanted: dict[str, tuple[str, int]] = {}
+    edge = settings.get("edge")
+    for_up = for_up and not (edge and "port" in edge.model_fields_set)
+    if for_up:
+        wanted["up"] = ("127.0.0.1", DEFAULT_PORT)
     for name, value in settings.items():
         if value is None:
             continue
         wanted[f"{name} health"] = (value.health_host, value.health_port)
-        if name == "edge":
+        if name == "edge" and not for_up:
             wanted["edge"] = (str(getattr(value, "host", "127.0.0.1")), int(getattr(value, "port", 0)))
     found = [_check_one_port(what, host, port) for what, (host, port) in wanted.items() if port]
     seen: dict[int, str] = {}
@@ -165,5 +173,6 @@ def _check_one_port(what: str, host: str, port: int) -> Finding:
         by = [info for info in running() if info.url.endswith(f":{port}")]
         if by:
             return Finding("ports", what, "warning", f"{host}:{port} is used by `splitbrain up` (pid {by[0].pid})")
-        return Finding("ports", what, "failed", str(error).replace("; choose another with --port", "; choose another"))
+        advice = "`splitbrain up --port N` takes another" if what == "up" else "choose another"
+        return Finding("ports", what, "failed", f"{str(error).partition(';')[0]}; {advice}")
     return Finding("ports", what, "ok", f"{host}:{port} is free")

@@ -38,6 +38,7 @@ MAX_EVENTS = 50_000
 """Events kept; later ones still reach `on_event` and are counted in `events_dropped`."""
 
 _MAX_MESSAGE_BYTES = 4 << 20
+_MAX_REFUSAL_BYTES = 8 << 10
 _MAX_LAG_S = 0.5
 _ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 _HANDSHAKE, _AUDIO, _TEXT, _METADATA, _ERROR = 0, 1, 2, 4, 5
@@ -195,14 +196,15 @@ class VoiceClient:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
         headers = {"Authorization": f"Bearer {self._options.token}"} if self._options.token else {}
-        async with aiohttp.ClientSession(headers=headers) as session:
+        refusal = _Refusal()
+        async with aiohttp.ClientSession(headers=headers, trace_configs=[refusal.trace()]) as session:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     self._socket = await session.ws_connect(self._address, max_msg_size=_MAX_MESSAGE_BYTES)
             except aiohttp.WSServerHandshakeError as error:
                 default: tuple[Trouble, str] = ("protocol", f"the server answered HTTP {error.status}, not a WebSocket")
                 trouble, text = STATUSES.get(error.status, default)
-                raise CallFailed(trouble, text) from None
+                raise CallFailed(trouble, f"{text}: {refusal.reason}" if refusal.reason else text) from None
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 where = urlsplit(self._address).netloc
                 why = str(error) or type(error).__name__
@@ -322,6 +324,24 @@ class VoiceClient:
             self.events_dropped += 1
         self._on_event(thing)
         self._changed.set()
+
+
+class _Refusal:
+    """Keeps why the server answered a handshake with an HTTP error: aiohttp's own error drops the body."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def trace(self) -> aiohttp.TraceConfig:
+        config = aiohttp.TraceConfig()
+        config.on_request_end.append(self._read)
+        return config
+
+    async def _read(self, _session: object, _context: object, end: aiohttp.TraceRequestEndParams) -> None:
+        if end.response.status >= 400 and end.response.content_type == "application/json":
+            with suppress(aiohttp.ClientError, ValueError, TypeError, KeyError):
+                value = json.loads(await end.response.content.read(_MAX_REFUSAL_BYTES))
+                self.reason = str(value["error"]["message"])[:500]
 
 
 def _is_scorecard(thing: Received) -> bool:

@@ -17,8 +17,9 @@ from services.command_line.call_options import CallFailed, CallOptions
 from services.command_line.client import Received
 from services.command_line.deployment import own_deployment
 from services.command_line.exits import CommandError, Exit
+from services.command_line.outputs import make_folder
 from services.command_line.scorecard_report import scorecard_lines
-from services.command_line.talk import Conversation, hold_conversation
+from services.command_line.talk import EXITS, Conversation, hold_conversation
 from services.command_line.turn_script import TurnRules
 from services.command_line.wav import Pcm, parse_wav, resample, write_wav
 from shared.events import Spoken, Transcript
@@ -28,25 +29,31 @@ RULES = TurnRules(gap_ms=600, greeting_ms=6_000, answer_timeout_ms=12_000)
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Run the demo. 0: every turn was understood and answered aloud; 1: something is missing, and what."""
+    """Run the demo. 0: every turn was understood and answered aloud; 1: something is missing, and what; a call that
+    does not come about has the code that it has in `talk`.
+    """
     try:
         return asyncio.run(_run(options))
     except CallFailed as error:
-        raise CommandError(Exit.FAILED, f"the demo's call failed: {error}") from error
+        raise CommandError(EXITS[error.trouble], f"the demo's call failed: {error}") from error
 
 
 async def _run(options: argparse.Namespace) -> Exit:
-    script, clips = await asyncio.to_thread(load_role_play, options.language, options.turns)
     out = Path(options.out)
+    await asyncio.to_thread(make_folder, out)
+    script, clips = await asyncio.to_thread(load_role_play, options.language, options.turns)
     async with _address(options.url, options.language) as url:
         console.say(f"\na seller ({script['speaker']}) practises with Hugo; {len(clips)} turns, in real time:\n")
         call = CallOptions(engine="cascade", language=options.language, extra=(("consent_store_transcript", "1"),))
         done = await hold_conversation(
             url.replace("http", "ws", 1), clips, call, RULES, on_event=_print, scorecard_timeout_s=15.0
         )
-    await asyncio.to_thread(_keep, out, done)
-    missing = _report(done, clips)
-    console.say(f"\nkept: {out / 'conversation.wav'} (left: the seller, right: Hugo), {out / 'events.jsonl'}")
+    report = report_lines(done)
+    await asyncio.to_thread(_keep, out, done, report)
+    for line in ["", *report]:
+        console.say(line)
+    missing = _missing(done, len(clips))
+    console.say(f"\nkept in {out}/: conversation.wav (left: the seller, right: Hugo), events.jsonl, report.txt")
     for line in missing:
         console.warn(f"missing: {line}")
     return Exit.FAILED if missing else Exit.OK
@@ -77,39 +84,44 @@ async def _address(url: str | None, language: str) -> AsyncIterator[str]:
         yield own.url
 
 
-def _keep(out: Path, done: Conversation) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+def _keep(out: Path, done: Conversation, report: list[str]) -> None:
     write_wav(out / "conversation.wav", done.recording.sent(), done.recording.heard())
     events = [event_to_json(thing.event) for thing in done.received if thing.event]
     lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
     (out / "events.jsonl").write_text(lines, "utf-8")
+    (out / "report.txt").write_text("\n".join(report) + "\n", "utf-8")
 
 
-def _report(done: Conversation, clips: list[Pcm]) -> list[str]:
-    """Print transcripts, latencies and scorecard; return what should have come and did not."""
-    finals = [thing.event.body for thing in done.received if thing.event and isinstance(thing.event.body, Transcript)]
-    finals = sorted((body for body in finals if body.final), key=lambda body: body.start_ms)
-    console.say("\n--- transcript (seconds of media time)")
-    for body in finals:
-        console.say(f"{body.start_ms / 1000:7.2f} - {body.end_ms / 1000:7.2f}  {body.speaker:>5}: {body.text}")
-    console.say("\n--- end of the seller's speech -> Hugo's first sound")
-    for latency in done.latencies:
-        console.say(call_report.latency_line(latency))
-    heard = [latency.heard_ms for latency in done.latencies if latency.heard_ms is not None]
-    if heard:
-        console.say(f"         median {statistics.median(heard):.0f} ms over {len(heard)} turns")
-    console.say("\n--- scorecard")
-    for line in scorecard_lines(done.scorecard.scorecard) if done.scorecard else ["none came"]:
-        console.say(line)
-    return _missing(done, finals, len(clips), len(heard))
+def report_lines(done: Conversation) -> list[str]:
+    """Return transcripts, latencies and scorecard as lines."""
+    lines = ["--- transcript (seconds of media time)"]
+    for body in _finals(done):
+        lines.append(f"{body.start_ms / 1000:7.2f} - {body.end_ms / 1000:7.2f}  {body.speaker:>5}: {body.text}")
+    lines += ["", "--- end of the seller's speech -> Hugo's first sound"]
+    lines += [call_report.latency_line(latency) for latency in done.latencies]
+    if heard := _heard_ms(done):
+        lines.append(f"         median {statistics.median(heard):.0f} ms over {len(heard)} turns")
+    lines += ["", "--- scorecard"]
+    return lines + (scorecard_lines(done.scorecard.scorecard) if done.scorecard else ["none came"])
 
 
-def _missing(done: Conversation, finals: list[Transcript], n_clips: int, n_heard: int) -> list[str]:
+def _finals(done: Conversation) -> list[Transcript]:
+    said = [thing.event.body for thing in done.received if thing.event and isinstance(thing.event.body, Transcript)]
+    return sorted((body for body in said if body.final), key=lambda body: body.start_ms)
+
+
+def _heard_ms(done: Conversation) -> list[int]:
+    return [latency.heard_ms for latency in done.latencies if latency.heard_ms is not None]
+
+
+def _missing(done: Conversation, n_clips: int) -> list[str]:
+    """Return what should have come and did not."""
     missing = [f"the end of the call: {done.failure}"] if done.failure else []
     for number, outcome in enumerate(done.outcomes, start=1):
         if outcome != "answered":
             missing.append(f"turn {number} of the seller was not answered ({outcome})")
-    n_user = sum(body.speaker == "user" for body in finals)
+    n_user = sum(body.speaker == "user" for body in _finals(done))
+    n_heard = len(_heard_ms(done))
     if n_user < n_clips:
         missing.append(f"only {n_user} of {n_clips} turns of the seller are in the transcript")
     if n_heard < n_clips:

@@ -1,4 +1,4 @@
-"""`splitbrain models`: the speech models on this machine. Thin over the voice worker's models directory."""
+"""`splitbrain models`: the models on this machine. Thin over the voice worker's models directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.command_line import console
+from services.command_line import console, personaplex_models
 from services.command_line.exits import CommandError, Exit
 from services.command_line.roles import ROLES, missing_extra
 from shared.errors import ConfigError, ModelCorrupt, ModelMissing
@@ -19,7 +19,9 @@ HEADS = ("MODEL", "STATE", "MB", "LANGUAGES", "LICENCE", "PATH")
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Run `list`, `verify`, `install` or `replace`; 1 if a model that is not optional is missing or corrupt."""
+    """Run an action; 1 if a model that is not optional is missing, or any is corrupt."""
+    if options.action in ("pull", "size"):
+        return personaplex_models.run(options)
     try:
         from services.voice_worker.speech import models
     except ModuleNotFoundError as error:
@@ -27,9 +29,14 @@ def run(options: argparse.Namespace) -> Exit:
     folder = Path(options.models_dir) if options.models_dir else None
     try:
         if options.action == "list":
-            statuses: Sequence[ModelStatus] = models.listing(folder)
+            statuses: Sequence[ModelStatus] = (
+                *models.listing(folder),
+                personaplex_models.status(folder, hashed=False),
+            )
         elif options.action == "verify":
-            statuses = models.verify(folder, options.names)
+            statuses = _verify(folder, options.names)
+        elif personaplex_models.NAME in (getattr(options, "name", ""), *getattr(options, "names", ())):
+            raise ConfigError("personaplex comes from no package: `splitbrain models pull personaplex` fetches it")
         elif options.action == "install":
             statuses = models.install(
                 folder, names=options.names, download=not options.offline, restore=options.restore
@@ -42,6 +49,17 @@ def run(options: argparse.Namespace) -> Exit:
         raise CommandError(Exit.FAILED, str(error)) from error
     _print(statuses, options.json)
     return Exit.FAILED if any(is_wrong(status) for status in statuses) else Exit.OK
+
+
+def _verify(folder: Path | None, names: Sequence[str]) -> Sequence[ModelStatus]:
+    """Hash the named models, all if none is named."""
+    from services.voice_worker.speech import models
+
+    speech = [name for name in names if name != personaplex_models.NAME]
+    statuses = models.verify(folder, speech) if speech or not names else ()
+    if not names or personaplex_models.NAME in names:
+        return (*statuses, personaplex_models.status(folder, hashed=True))
+    return statuses
 
 
 def is_wrong(status: ModelStatus) -> bool:

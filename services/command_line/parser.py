@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+from services.command_line.call_options import DEFAULT_URL
 from services.command_line.roles import ROLES
 
 EXIT_CODES = (
@@ -13,7 +14,9 @@ EXIT_CODES = (
     "4 refused, 5 busy or restarting, 6 cut off, 130 interrupted"
 )
 LANGUAGES = ("nl", "en")
-ENGINES = ("cascade", "echo")
+ENGINES = ("personaplex", "cascade", "echo")
+PARITY_ENGINE = "personaplex"
+LARGE_MODELS = ("personaplex",)
 CONSENTS = ("store_audio", "store_transcript", "emotion")
 
 SERVICE_HELP = {
@@ -35,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ps(commands.add_parser("ps", help="list the processes of a deployment", epilog=EXIT_CODES))
     _add_talk(commands.add_parser("talk", help="speak WAV files into a call", epilog=EXIT_CODES))
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
-    _add_models(commands.add_parser("models", help="list, verify, install or replace speech models"))
+    _add_models(commands.add_parser("models", help="list, verify, install, replace, pull or size models"))
     _add_demo(commands.add_parser("demo", help="hold a spoken role-play with Hugo and keep it", epilog=EXIT_CODES))
     for name in ROLES:
         commands.add_parser(name, help=SERVICE_HELP[name], add_help=False)
@@ -51,7 +54,12 @@ def package_version() -> str:
 
 
 def _add_up(up: argparse.ArgumentParser) -> None:
-    up.add_argument("--engine", choices=ENGINES, default="cascade", help="voice engine (echo: no speech models)")
+    up.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="cascade",
+        help="voice engine (echo: no speech models; personaplex: needs its weights and a GPU)",
+    )
     up.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; others than loopback need a token secret"
     )
@@ -75,7 +83,9 @@ def _add_ps(ps: argparse.ArgumentParser) -> None:
 
 
 def _add_talk(talk: argparse.ArgumentParser) -> None:
-    talk.add_argument("--url", default="ws://127.0.0.1:8080", help="ws://host:port[/path] (default: %(default)s)")
+    talk.add_argument(
+        "--url", help=f"ws://host:port[/path] (default: your running `splitbrain up`, else {DEFAULT_URL})"
+    )
     talk.add_argument("--wav", action="append", required=True, metavar="FILE", help="repeat for a talk in turns")
     talk.add_argument("--out", metavar="FILE", help="write both sides: left what was said, right the answer")
     talk.add_argument("--mono", action="store_true", help="write the answer only")
@@ -102,8 +112,18 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
-    check.add_argument("services", nargs="*", metavar="SERVICE", help=f"of {', '.join(ROLES)}; default: all")
+    check.add_argument(
+        "services", nargs="*", type=_service, metavar="SERVICE", help=f"of {', '.join(ROLES)}; default: all"
+    )
     check.add_argument("--no-models", action="store_true", help="do not hash the speech models")
+    check.add_argument("--parity", metavar="CASE", help="with `personaplex`: compare the engine with a case's tokens")
+    check.add_argument("--batch", type=_whole(1, 64), default=1, metavar="N", help="with --parity: slots of the batch")
+    check.add_argument("--device", default="", help="with --parity: torch device (default: the GPU, else cpu)")
+    check.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="with --parity: float32 compares tokens, others logits (default on a GPU: bfloat16)",
+    )
     check.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -123,6 +143,29 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     replace = actions.add_parser("replace", help="use your own files for a model")
     replace.add_argument("name", metavar="MODEL")
     replace.add_argument("path", metavar="PATH", help="a folder with the model's files, or its first file")
+    _add_pull(actions.add_parser("pull", help="fetch the weights of PersonaPlex; the token comes from HF_TOKEN"))
+    _add_size(actions.add_parser("size", help="how many sessions of PersonaPlex a GPU holds"))
+
+
+def _add_pull(pull: argparse.ArgumentParser) -> None:
+    pull.add_argument("name", choices=LARGE_MODELS, metavar="MODEL", help="personaplex")
+    pull.add_argument("--from", dest="repo", metavar="REPO", help="repository on the hub, OWNER/NAME")
+    pull.add_argument("--revision", metavar="REV", help="branch, tag or commit (default: main)")
+    pull.add_argument("--folder", metavar="FOLDER", help="default: personaplex in the models directory")
+    pull.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object")
+
+
+def _add_size(size: argparse.ArgumentParser) -> None:
+    size.add_argument("name", choices=LARGE_MODELS, metavar="MODEL", help="personaplex")
+    card = size.add_mutually_exclusive_group()
+    card.add_argument("--memory-gb", type=_gigabytes, metavar="X", help="memory of the card, 10^9 bytes each")
+    card.add_argument("--gpu", metavar="NAME", help='a card by name, such as "L40S" (default: the one of this machine)')
+    size.add_argument("--weights", type=int, choices=(16, 8), default=16, help="bits of a weight (default: 16)")
+    size.add_argument(
+        "--context", type=_whole(250, 12_000), default=3_000, metavar="N", help="frames of 80 ms (default: 3000)"
+    )
+    size.add_argument("--slots", type=_whole(1, 1_000), metavar="N", help="end with code 1 if so many do not fit")
+    size.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -133,6 +176,22 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def _service(text: str) -> str:
+    if text not in (*ROLES, PARITY_ENGINE):
+        raise argparse.ArgumentTypeError(f"{text!r} is no service: choose of {', '.join(ROLES)}")
+    return text
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError("must be from 1 to 10000 GB")
+    return value
 
 
 def _seconds(text: str) -> float:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,16 +71,27 @@ def redis_url_of_running(given: str | None) -> str:
     chosen = given or os.environ.get("SPLITBRAIN_REDIS_URL")
     if chosen:
         return chosen
-    found = running()
-    if not found:
+    found = _the_only_one("--redis-url", lambda info: f"{info.redis_url} (up {info.pid}, {info.url})")
+    if found is None:
         raise CommandError(
             Exit.UNREACHABLE,
             "no `splitbrain up` of yours is running; for another deployment set SPLITBRAIN_REDIS_URL or --redis-url",
         )
+    return found.redis_url
+
+
+def edge_url_of_running(default: str) -> str:
+    """Return the address of the running `up`; `default` if there is none. CommandError if there is more than one."""
+    found = _the_only_one("--url", lambda info: f"{info.url} (up {info.pid})")
+    return found.url if found else default
+
+
+def _the_only_one(option: str, describe: Callable[[RunInfo], str]) -> RunInfo | None:
+    found = running()
     if len(found) > 1:
-        urls = ", ".join(f"{info.redis_url} (up {info.pid}, {info.url})" for info in found)
-        raise CommandError(Exit.USAGE, f"more than one `splitbrain up` is running; choose by --redis-url: {urls}")
-    return found[0].redis_url
+        choice = ", ".join(describe(info) for info in found)
+        raise CommandError(Exit.USAGE, f"more than one `splitbrain up` is running; choose by {option}: {choice}")
+    return found[0] if found else None
 
 
 def _read(path: Path) -> RunInfo | None:

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from services.command_line import call_report, console
-from services.command_line.call_options import CallFailed, CallOptions, Trouble
+from services.command_line.call_options import DEFAULT_URL, CallFailed, CallOptions, Trouble
 from services.command_line.client import Received, VoiceClient
 from services.command_line.exits import CommandError, Exit
+from services.command_line.outputs import check_file
 from services.command_line.recording import CallRecording
+from services.command_line.run_file import edge_url_of_running
 from services.command_line.turn_script import Done, Outcome, Say, TurnRules, TurnScript
 from services.command_line.wav import Pcm, read_wav, write_wav
 from shared.events import ScorecardReady
 from shared.wire import event_to_json
 
-_EXITS: dict[Trouble, Exit] = {
+EXITS: dict[Trouble, Exit] = {
     "unreachable": Exit.UNREACHABLE,
     "refused": Exit.REFUSED,
     "protocol": Exit.REFUSED,
@@ -28,6 +30,7 @@ _EXITS: dict[Trouble, Exit] = {
     "restarting": Exit.BUSY,
     "failed": Exit.CUT_OFF,
 }
+"""With which code a call's trouble ends a command."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,11 @@ class Conversation:
     scorecard: ScorecardReady | None
     late_frames: int
     failure: CallFailed | None = None
+
+    @property
+    def unanswered(self) -> bool:
+        """True if nothing at all came back, whatever was said."""
+        return bool(self.outcomes) and all(outcome == "no_answer" for outcome in self.outcomes)
 
 
 async def hold_conversation(
@@ -100,11 +108,14 @@ async def _until(over: asyncio.Event, call: VoiceClient) -> None:
 
 def run(options: argparse.Namespace) -> Exit:
     """Run the subcommand."""
+    if options.out:
+        check_file(Path(options.out))
+    options.url = options.url or edge_url_of_running(DEFAULT_URL)
     clips = [read_wav(Path(path)) for path in options.wav]
     try:
         return asyncio.run(_run(options, clips))
     except CallFailed as error:
-        raise CommandError(_EXITS[error.trouble], str(error)) from error
+        raise CommandError(EXITS[error.trouble], str(error)) from error
 
 
 async def _run(options: argparse.Namespace, clips: list[Pcm]) -> Exit:
@@ -125,6 +136,8 @@ async def _run(options: argparse.Namespace, clips: list[Pcm]) -> Exit:
     printer.summary(done, options.out)
     if done.failure:
         raise done.failure
+    if done.unanswered:
+        raise CommandError(Exit.FAILED, "no clip was answered")
     return Exit.OK
 
 

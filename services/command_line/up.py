@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from services.command_line import console
@@ -15,11 +15,12 @@ from services.command_line.child import Child
 from services.command_line.exits import CommandError, Exit
 from services.command_line.run_file import write_run_file
 from services.command_line.supervisor import Supervisor
-from services.command_line.up_plan import UpOptions, plan, redis_label
+from services.command_line.up_plan import ProcessPlan, UpOptions, plan, redis_label
 from shared.broker import Broker
 from shared.clock import SystemClock
-from shared.errors import BrokerError, ModelCorrupt, ModelMissing
+from shared.errors import BrokerError, ConfigError, ModelCorrupt, ModelMissing
 from shared.redis_server import RedisServer
+from shared.settings import load_settings
 
 REDIS_URL_VARIABLE = "SPLITBRAIN_REDIS_URL"
 
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> Exit:
         evaluators=options.evaluators,
         verbose=options.verbose,
     )
+    check_settings(plan(wanted, os.environ.get(REDIS_URL_VARIABLE, "") or "redis://127.0.0.1", os.environ))
     check_port(wanted.host, wanted.port)
     if wanted.engine != "echo":
         install_models()
@@ -147,6 +149,33 @@ class _Up:
             console.say_json({"type": "say", "text": text})
         else:
             self._status.line(text)
+
+
+def check_settings(plans: Sequence[ProcessPlan]) -> None:
+    """Raise ConfigError with all that is wrong in any service's settings, each line once."""
+    wrong: dict[str, None] = {}
+    for each in {process.role.name: process for process in plans}.values():
+        try:
+            with _environment(each.environment):
+                load_settings(each.role.settings_type())
+        except ConfigError as error:
+            wrong |= dict.fromkeys(str(error).splitlines()[1:])
+    if wrong:
+        raise ConfigError("wrong settings:\n" + "\n".join(wrong))
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def check_port(host: str, port: int) -> None:

@@ -78,7 +78,7 @@ def plan(options: UpOptions, redis_url: str, ours: Mapping[str, str]) -> list[Pr
 def _own(role: Role, options: UpOptions, ours: Mapping[str, str]) -> dict[str, str]:
     if role.name == "edge":
         own = {"SPLITBRAIN_EDGE_HOST": options.host, "SPLITBRAIN_EDGE_PORT": str(options.port)}
-        own["SPLITBRAIN_EDGE_ENGINES"] = "echo" if options.engine == "echo" else f"{options.engine},echo"
+        own["SPLITBRAIN_EDGE_ENGINES"] = ",".join(_engines(options.engine))
         if options.language:
             own["SPLITBRAIN_EDGE_DEFAULT_LANGUAGE"] = options.language
         return own
@@ -89,10 +89,15 @@ def _own(role: Role, options: UpOptions, ours: Mapping[str, str]) -> dict[str, s
         if "SPLITBRAIN_VOICE_LISTENER" not in ours:
             wanted["SPLITBRAIN_VOICE_LISTENER"] = "off"  # it needs speech models, and echo is for trials without any
         return wanted
-    wanted = {"SPLITBRAIN_VOICE_ENGINES": f"{options.engine},echo"}
+    wanted = {"SPLITBRAIN_VOICE_ENGINES": ",".join(_engines(options.engine))}
     if options.language:
         wanted["SPLITBRAIN_VOICE_LANGUAGES"] = options.language
     return wanted
+
+
+def _engines(chosen: str) -> tuple[str, ...]:
+    """The engine that was asked for first; the cascade beside one that speaks English only."""
+    return tuple(dict.fromkeys((chosen, *(("cascade",) if chosen == "personaplex" else ()), "echo")))
 
 
 class RestartPolicy:

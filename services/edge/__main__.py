@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 async def serve(settings: EdgeSettings, context: ServiceContext) -> None:
     """Listen until told to stop, then close every client with 1012 and return."""
     broker = context.broker
-    doors = Doors(settings, broker, SessionRecords(broker, settings.retention_s, settings.max_session_s))
+    doors = Doors(settings, broker, SessionRecords(broker, settings.retention, settings.max_session_s))
 
     def on_broker(up: bool) -> None:
         context.ready = up and not context.stopping.is_set()

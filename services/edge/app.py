@@ -94,6 +94,7 @@ class EdgeApp:
             web.get("/t/{token}/api/chat", self.chat),
             web.post("/api/tickets", self.tickets),
             web.get("/api/engines", self.engines),
+            web.get("/api/config", self.config),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
             web.get("/", self._page.index),
@@ -128,6 +129,17 @@ class EdgeApp:
             found = {}
         described = [describe(CATALOGUE[name], Capacity(*found[name]) if name in found else None) for name in names]
         return web.json_response(described, headers={"Cache-Control": "no-store"})
+
+    async def config(self, _: web.Request) -> web.Response:
+        """What holds for every conversation here, so that a client can tell its user before the first one."""
+        settings = self._settings
+        answer = {
+            "profile": settings.profile,
+            "emotionAllowed": not settings.emotion_locked,
+            "keptSeconds": settings.retention.kept_s,
+            "withoutConsentSeconds": settings.retention.without_consent_s,
+        }
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
     async def tickets(self, request: web.Request) -> web.Response:
         """Trade a token for a one-time ticket."""

@@ -26,6 +26,7 @@ class Hub:
     def __init__(self, doors: Doors, on_broker: Callable[[bool], None] = lambda up: None) -> None:
         self.draining = False
         self.broker_up = False
+        self._was_away = False
         self._on_broker = on_broker
         self._doors = doors
         self._clock = doors.broker.clock
@@ -84,9 +85,16 @@ class Hub:
             await self._clock.sleep(TICK_S)
 
     async def _keep_deadlines(self, n_ticks: int) -> None:
-        records, live = self._doors.records, list(self._sessions)
-        if n_ticks % RENEW_EVERY == 0 or not self.broker_up:
+        records = self._doors.records
+        live = [session_id for session_id, session in self._sessions.items() if not session.is_over]
+        if n_ticks % RENEW_EVERY == 0 or not self.broker_up or self._was_away:
             await records.renew(live, SOCKET_LEASE_MS)
+            for session_id in await records.missing(live):
+                if session_id in self._sessions:
+                    self._sessions[session_id].lost()
+        if self._was_away:
+            self._was_away = False
+            self._tell_all(_BACK)
         await records.reap()
         if n_ticks % _EXTEND_EVERY == 5:
             await records.extend(live)
@@ -115,12 +123,17 @@ class Hub:
 
     def _on_health(self, up: bool) -> None:
         if up:
-            notice = Notice("broker_back", "info", "the conversation goes on")
+            self._was_away = True  # the next tick looks first whether the conversations are still there
         else:
-            notice = Notice("broker_lost", "warning", "the conversation is held up; your audio is kept for 5 s")
+            self._tell_all(_AWAY)
+
+    def _tell_all(self, notice: Notice) -> None:
         for session in list(self._sessions.values()):
-            session.notice(notice)
+            if not session.is_closing:
+                session.notice(notice)
 
 
 MOVED = Close(CloseCode.NORMAL, "the conversation goes on over a newer connection", "moved")
+_AWAY = Notice("broker_lost", "warning", "the conversation is held up; your audio is kept for 5 s")
+_BACK = Notice("broker_back", "info", "the conversation goes on")
 _DRAINED = Close(CloseCode.RESTART, "this server restarts: connect again", "drained")

@@ -87,12 +87,13 @@ class Opener:
             persona=params.persona or settings.default_persona,
             profile=settings.profile,
             consent=consent,
+            mode=params.mode,
+            seed=params.seed,
         )
         return SessionRecord(
             session_id,
             identity.user,
             started,
-            params.seed,
             self._doors.broker.clock.wall_ms(),
             resume_hash=hash_secret(secret),
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, get_args
 
 from shared.errors import BadInput
-from shared.events import Consent, Language
+from shared.events import Consent, Language, VoiceMode
 
 MAX_TEXT_PROMPT = 4000
 LANGUAGES = ("nl", "en")
@@ -32,6 +32,7 @@ class SessionParams:
     persona: str = ""
     voice: str = ""
     seed: int | None = None
+    mode: VoiceMode | None = None
     wants_events: bool = False
     consent: Consent = _NO_CONSENT
     resume: str = ""
@@ -48,6 +49,7 @@ def read_params(query: Mapping[str, str]) -> SessionParams:
         persona=_text_prompt(query.get("text_prompt", "")),
         voice=_matching(query, "voice_prompt", _VOICE, "a file name of letters, digits, _ . and -, without a path"),
         seed=_seed(query),
+        mode=_mode(query.get("mode", "")),
         wants_events=_switch(query, "events"),
         consent=Consent(
             store_audio=_switch(query, "consent_store_audio"),
@@ -84,6 +86,12 @@ def _text_prompt(value: str) -> str:
 def _seed(query: Mapping[str, str]) -> int | None:
     value = _matching(query, "seed", _SEED, "a whole number of at most 18 digits; -1 draws one")
     return int(value) if value and value != "-1" else None
+
+
+def _mode(value: str) -> VoiceMode | None:
+    if value and value not in get_args(VoiceMode):
+        raise BadInput("bad_mode", f"mode must be one of: {', '.join(get_args(VoiceMode))}")
+    return cast(VoiceMode, value) if value else None
 
 
 def _switch(query: Mapping[str, str], name: str) -> bool:

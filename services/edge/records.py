@@ -22,6 +22,7 @@ from shared.broker.connection import TRANSIENT
 from shared.errors import AuthError, BadInput, WireError
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
+from shared.retention import Retention, consent_from_state, consent_to_state
 from shared.streams import EDGE_SESSIONS_KEY, request_stream
 from shared.wire import decode_audio, encode_event
 
@@ -60,7 +61,6 @@ class SessionRecord:
     session_id: str
     user: str
     started: SessionStarted
-    seed: int | None
     started_ms: int
     attach: int = 1
     resume_hash: str = ""
@@ -88,12 +88,12 @@ def hash_secret(secret: str) -> str:
 class SessionRecords:
     """Reads and writes session records. Raises what Redis raises."""
 
-    def __init__(self, broker: Broker, retention_s: int, max_session_s: float) -> None:
+    def __init__(self, broker: Broker, retention: Retention, max_session_s: float) -> None:
         self._broker = broker
         self._client = broker.client
         self._queue = RequestQueue(broker)
-        self._retention_s = retention_s
-        self._live_ttl_s = int(max_session_s) + retention_s + 3600
+        self._retention = retention
+        self._live_ttl_s = int(max_session_s) + retention.kept_s + 3600
 
     async def create(self, record: SessionRecord, first: Event) -> Admission:
         """Write state and first event, then ask the voice engine for a place; leave nothing behind if refused.
@@ -158,7 +158,7 @@ class SessionRecords:
 
     async def set_consent(self, session_id: str, consent: Consent) -> None:
         """Write the switches as they are now."""
-        await self._client.hset(self._broker.keys(session_id).state, mapping=_consent_fields(consent))
+        await self._client.hset(self._broker.keys(session_id).state, mapping=consent_to_state(consent))
 
     async def renew(self, session_ids: list[str], lease_ms: int) -> None:
         """Move the deadline of these sessions."""
@@ -179,14 +179,23 @@ class SessionRecords:
         await self._client.hset(keys.state, "status", "detached")
         await self.renew([record.session_id], int(resume_s * 1000))
 
-    async def close(self, session_id: str, reason: str) -> None:
-        """Write that the session is over, and let its keys go after the retention time."""
-        keys = self._broker.keys(session_id)
+    async def missing(self, session_ids: list[str]) -> list[str]:
+        """Return those of these live sessions that Redis knows nothing of: it lost its data."""
         pipe = self._client.pipeline(transaction=False)
-        pipe.hset(keys.state, mapping={"status": "ended", "reason": reason})
+        for session_id in session_ids:
+            pipe.hexists(self._broker.keys(session_id).state, "started_ms")
+        found = await pipe.execute() if session_ids else []
+        return [session_id for session_id, is_there in zip(session_ids, found, strict=True) if not is_there]
+
+    async def close(self, session_id: str, reason: str, consent: Consent | None = None) -> None:
+        """Write that the session is over, and let its keys go as its latest consent (if given: this one) allows."""
+        keys = self._broker.keys(session_id)
+        said = consent_to_state(consent) if consent else {}
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hset(keys.state, mapping={"status": "ended", "reason": reason, **said})
         pipe.zrem(EDGE_SESSIONS_KEY, session_id)
         await pipe.execute(raise_on_error=False)
-        await self._broker.expire(session_id, self._retention_s)
+        await self._broker.let_go(session_id, self._retention)
 
     async def reap(self) -> list[str]:
         """End sessions whose deadline passed; returns their ids."""
@@ -230,14 +239,6 @@ class SessionRecords:
         return {name: await self._queue.capacity(request_stream("voice", name)) for name in engines}
 
 
-def _consent_fields(consent: Consent) -> dict[str, str]:
-    return {
-        "consent_store_audio": str(int(consent.store_audio)),
-        "consent_store_transcript": str(int(consent.store_transcript)),
-        "consent_emotion": str(int(consent.emotion)),
-    }
-
-
 def _to_hash(record: SessionRecord) -> dict[str, str]:
     started = record.started
     return {
@@ -249,11 +250,12 @@ def _to_hash(record: SessionRecord) -> dict[str, str]:
         "voice": started.voice,
         "persona": started.persona,
         "profile": started.profile,
-        "seed": "" if record.seed is None else str(record.seed),
+        "mode": started.mode or "",
+        "seed": "" if started.seed is None else str(started.seed),
         "started_ms": str(record.started_ms),
         "attach": str(record.attach),
         "resume": record.resume_hash,
-        **_consent_fields(started.consent),
+        **consent_to_state(started.consent),
     }
 
 
@@ -267,17 +269,14 @@ def _from_hash(session_id: str, raw: dict[bytes, bytes]) -> SessionRecord:
         voice=fields.get("voice", ""),
         persona=fields.get("persona", ""),
         profile=cast(Any, fields.get("profile", "workplace")),
-        consent=Consent(
-            store_audio=fields.get("consent_store_audio") == "1",
-            store_transcript=fields.get("consent_store_transcript") == "1",
-            emotion=fields.get("consent_emotion") == "1",
-        ),
+        consent=consent_from_state(fields),
+        mode=cast(Any, fields.get("mode") or None),
+        seed=int(seed) if seed else None,
     )
     return SessionRecord(
         session_id,
         fields.get("user", ""),
         started,
-        int(seed) if seed else None,
         int(fields.get("started_ms", "0")),
         int(fields.get("attach", "1")),
         fields.get("resume", ""),

@@ -45,6 +45,11 @@ PING_AFTER_TICKS = 5
 FAREWELL_S = 10.0
 """How long the socket stays open for the scorecard after the client said `end`."""
 
+_LOST = Close(
+    CloseCode.INTERNAL, "the conversation is lost, since the broker lost its data: begin a new one", "state_lost"
+)
+"""No scorecard will come, and a resume token is worth nothing."""
+
 _COMES_BACK = ("client_lost", "drained")
 _CLIENT_CLOSED = (1000, 1001, 1005)
 
@@ -83,6 +88,7 @@ class EdgeSession:
         self._input = MoshiInput(doors.settings.input_bounds(), position.next_seq)
         self._limits = MessageLimits(doors.settings.rate_bounds(), self._clock.monotonic())
         self._consent = record.started.consent
+        self._consent_saved = True
         self._started_s = self._heard_s = self._clock.monotonic()
         self._n_heard = self._heard_seen = self._sent_seen = self._quiet_ticks = 0
         self._counted_ms = self.media_ms
@@ -99,6 +105,16 @@ class EdgeSession:
             ConsentCommand: self._change_consent,
             EndCommand: self._end_by_client,
         }
+
+    @property
+    def is_over(self) -> bool:
+        """True once its end is said, though the socket may still be open."""
+        return self._is_over
+
+    @property
+    def is_closing(self) -> bool:
+        """True once the socket is being closed."""
+        return self._closing is not None
 
     @property
     def media_ms(self) -> int:
@@ -170,8 +186,15 @@ class EdgeSession:
             self.notice(Notice("emotion_locked", "warning", "this deployment may not infer emotion from a voice"))
         if consent != self._consent:
             self._consent = consent
+            self._consent_saved = False
             self._publish(ConsentChanged(consent), "consent")
-            self._spawn(self._doors.records.set_consent(self.record.session_id, consent))
+            self._spawn(self._save_consent())
+
+    async def _save_consent(self) -> None:
+        """Write it where those look who let the session's keys go; `tick` tries again what Redis did not take."""
+        consent = self._consent
+        await self._doors.records.set_consent(self.record.session_id, consent)
+        self._consent_saved = consent == self._consent
 
     def _end_by_client(self, command: EndCommand) -> None:
         if not self._is_over:
@@ -265,6 +288,8 @@ class EdgeSession:
             reason, text = over
             code = CloseCode.TRY_AGAIN if reason == "engine_failed" else CloseCode.NORMAL
             self._refuse(Close(code, text, reason))
+        if not self._consent_saved:
+            self._spawn(self._save_consent())
         self._tell_gathered()
         self._quiet_ticks = 0 if self._client.sent != self._sent_seen else self._quiet_ticks + 1
         if self._quiet_ticks >= PING_AFTER_TICKS and self._output.is_ready:
@@ -290,6 +315,11 @@ class EdgeSession:
             metrics.FRAMES_DROPPED.labels("slow_client").inc(late)
             text = f"{late} frames of audio were left out because your connection is too slow"
             self.notice(Notice("output_late", "warning", text, late))
+
+    def lost(self) -> None:
+        """Redis knows nothing of the session any more: it cannot go on."""
+        if not self.is_closing:
+            self._refuse(_LOST)
 
     def request_close(self, close: Close) -> None:
         """Close the socket, once. What was sent before goes out first."""
@@ -333,7 +363,7 @@ class EdgeSession:
                 return reason
             if not self._is_over:
                 self._end(reason)
-            await records.close(self.record.session_id, reason)
+            await records.close(self.record.session_id, reason, self._consent)
             if not self._voice_seen:
                 await records.withdraw_voice(self.record)
         metrics.SESSIONS_ENDED.labels(reason).inc()

@@ -1,7 +1,7 @@
 """The jobs after a session, on arq: what they do. How they are queued and run is `job_queue`'s.
 
 `final_scorecard` computes the card again from the recorded stream, holds it against the live one, and keeps it
-under a key with an expiry. Doing it twice changes nothing.
+as long as the user allows. Doing it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shared.broker.connection import TRANSIENT
 from shared.coaching.detection import Detector
 from shared.errors import WireError
 from shared.events import Event, ScorecardReady, SessionEnded, SessionStarted
+from shared.retention import Retention, latest_consent, lifetimes
 from shared.streams import check_session_id, session_keys
 from shared.wire import decode_event
 
@@ -46,13 +47,8 @@ class JobContext:
     client: RedisClient
     detector: Detector
     n_shards: int
-    keep_s: int
+    retention: Retention
     max_tries: int
-
-
-def scorecard_key(session_id: str, n_shards: int) -> str:
-    """Return the key of a session's kept scorecard: `sb:{shard}:<sid>:scorecard`."""
-    return session_keys(session_id, n_shards).events.removesuffix("events") + "scorecard"
 
 
 async def final_scorecard(ctx: dict[str, Any], session_id: str) -> str:
@@ -82,7 +78,8 @@ async def final_scorecard(ctx: dict[str, Any], session_id: str) -> str:
 
 async def _check(job: JobContext, session_id: str, is_last_try: bool) -> Outcome | None:
     """Return the outcome, or None to try again later."""
-    events = await read_events(job.client, session_keys(session_id, job.n_shards).events)
+    keys = session_keys(session_id, job.n_shards)
+    events = await read_events(job.client, keys.events)
     if not events:
         return "no_events"  # expired or never there: another try would find no more
     ended = any(isinstance(event.body, SessionEnded) for event in events)
@@ -90,8 +87,9 @@ async def _check(job: JobContext, session_id: str, is_last_try: bool) -> Outcome
     if (not ended or live is None) and not is_last_try:
         return None
     computed = await asyncio.to_thread(lambda: evaluate_events(events, job.detector).to_bytes())
+    keep_s = lifetimes(keys, latest_consent(events), job.retention)[keys.scorecard]
     async with asyncio.timeout(CALL_TIMEOUT_S):
-        await job.client.set(scorecard_key(session_id, job.n_shards), computed, ex=job.keep_s)
+        await job.client.set(keys.scorecard, computed, ex=keep_s)
     if not any(isinstance(event.body, SessionStarted) for event in events):
         return "incomplete"
     if live is None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.voice_worker.engines.base import SessionSpec, VoiceEngine
 from services.voice_worker.restore import restore_session
@@ -21,6 +21,7 @@ from shared.errors import EngineError
 from shared.events import EngineState, SessionEnded
 from shared.leases import Lease, LeaseHolder
 from shared.logs import session_id_var
+from shared.retention import Retention
 from shared.session_worker import BrokerPublisher
 from shared.streams import request_stream
 
@@ -36,12 +37,15 @@ class WorkerLimits:
 
     lease_s: float = 1.5
     input_idle_s: float = 30.0
-    retention_s: int = 3_600
+    retention: Retention = field(default_factory=Retention)
     step_s: float = 1.0
 
 
 class VoiceWorker:
-    """Runs until `stopping` is set; then hands its sessions over and returns."""
+    """Runs until `stopping` is set; then hands its sessions over and returns.
+
+    When an engine breaks it does the same and raises EngineError: the process ends and is started anew.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class VoiceWorker:
         self._sessions: dict[str, VoiceSession] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._broken = asyncio.Event()
         self._holders = {
             stream: LeaseHolder(
                 broker,
@@ -91,12 +96,25 @@ class VoiceWorker:
             self._group = group
             background = [group.create_task(holder.run()) for holder in self._holders.values()]
             background.append(group.create_task(self._watch()))
-            await stopping.wait()
+            await self._stopped_or_broken(stopping)
             await self._hand_all_over()
             for task in background:
                 task.cancel()
         for holder in self._holders.values():
             await holder.leave()
+        broken = "; ".join(engine.broken for engine in self._engines.values() if engine.broken)
+        if broken:
+            raise EngineError(f"an engine failed, and a new process is needed: {broken}")
+
+    async def _stopped_or_broken(self, stopping: asyncio.Event) -> None:
+        """Return when the worker is to end, or when one of its engines needs a new process."""
+        stop = asyncio.create_task(stopping.wait())
+        broken = asyncio.create_task(self._broken.wait())
+        try:
+            await asyncio.wait((stop, broken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            broken.cancel()
 
     # --- leases
 
@@ -121,7 +139,7 @@ class VoiceWorker:
         engine = self._engines[lease.stream]
         try:
             async with asyncio.timeout(OPEN_LIMIT_S):
-                spec, resume = await self._restore(lease, engine.name)
+                spec, resume = await self._restore(lease, engine)
                 session = VoiceSession(self._broker, lease, spec, resume, self._over)
                 self._sessions[lease.entry_id] = session
                 await session.start(engine, self._make_listener, self._group)
@@ -132,10 +150,16 @@ class VoiceWorker:
             await self._refuse(lease, engine.name, "internal error")
         self._count()
 
-    async def _restore(self, lease: Lease, engine: str) -> tuple[SessionSpec, ResumePoint]:
+    async def _restore(self, lease: Lease, engine: VoiceEngine) -> tuple[SessionSpec, ResumePoint]:
         while True:
             try:
-                return await restore_session(self._broker, lease.session_id, engine, taken_over=lease.taken_over)
+                return await restore_session(
+                    self._broker,
+                    lease.session_id,
+                    engine.name,
+                    taken_over=lease.taken_over,
+                    history_s=engine.history_s,
+                )
             except TRANSIENT:
                 await self._broker.clock.sleep(0.2)
 
@@ -167,7 +191,7 @@ class VoiceWorker:
     async def _finish(self, lease: Lease) -> None:
         try:
             await self._holders[lease.stream].finish(lease)
-            await self._broker.expire(lease.session_id, self._limits.retention_s)
+            await self._broker.let_go(lease.session_id, self._limits.retention)
         except TRANSIENT as error:
             log.warning("Redis did not take a session's end (%s); its lease lapses by itself", type(error).__name__)
 
@@ -187,13 +211,17 @@ class VoiceWorker:
     # --- watching
 
     async def _watch(self) -> None:
-        """End sessions whose client's edge has died, and keep the keys of living ones."""
+        """End sessions whose client's edge has died, keep the keys of living ones, admit nobody to busy engines."""
         since_keep_alive = 0.0
         while True:
             await self._broker.clock.sleep(self._limits.step_s)
             since_keep_alive += self._limits.step_s
             for session in list(self._sessions.values()):
                 self._check_input(session)
+            for stream, engine in self._engines.items():
+                self._holders[stream].set_accepting(engine.accepting)
+                if engine.broken:
+                    self._broken.set()
             DEFICIT.set(max((session.frames_behind for session in self._sessions.values()), default=0.0))
             if since_keep_alive >= KEEP_ALIVE_S:
                 since_keep_alive = 0.0
@@ -208,9 +236,11 @@ class VoiceWorker:
             self._sessions.pop(session.lease.entry_id, None)
 
     async def _keep_alive(self) -> None:
-        for session_id in self.sessions:
-            with suppress(*TRANSIENT):
-                await self._broker.expire(session_id, max(self._limits.retention_s, int(KEEP_ALIVE_S * 4)))
+        seconds = max(self._limits.retention.kept_s, int(KEEP_ALIVE_S * 4))
+        for session in list(self._sessions.values()):
+            if session.lease.entry_id in self._sessions:  # else it ended meanwhile, and its keys go by its consent
+                with suppress(*TRANSIENT):
+                    await self._broker.expire(session.lease.session_id, seconds)
 
     def _count(self) -> None:
         metrics.SESSIONS.set(len(self._sessions))

@@ -14,6 +14,7 @@ from shared.broker.writer import StreamWriter, WriterLimits
 from shared.clock import Clock, SystemClock
 from shared.errors import BrokerError, WireError
 from shared.events import Event
+from shared.retention import CONSENT_FIELDS, Retention, consent_from_state, lifetimes
 from shared.streams import DEFAULT_SHARDS, SessionKeys, session_keys
 from shared.wire import AudioFrame, decode_event, encode_audio, encode_event
 
@@ -108,8 +109,18 @@ class Broker:
         return events, last
 
     async def expire(self, session_id: str, seconds: int) -> None:
-        """Let every key of a session live for `seconds` more."""
+        """Let every key of a living session live for `seconds` more."""
+        await self._expire(dict.fromkeys(self.keys(session_id).all(), seconds))
+
+    async def let_go(self, session_id: str, retention: Retention) -> None:
+        """The session is over: let each of its keys live as long as its latest consent allows."""
+        keys = self.keys(session_id)
+        found = await self.client.hmget(keys.state, CONSENT_FIELDS)
+        fields = {name: value.decode() for name, value in zip(CONSENT_FIELDS, found, strict=True) if value is not None}
+        await self._expire(lifetimes(keys, consent_from_state(fields), retention))
+
+    async def _expire(self, seconds: dict[str, int]) -> None:
         pipe = self.client.pipeline(transaction=False)
-        for key in self.keys(session_id).all():
-            pipe.expire(key, seconds)
+        for key, value in seconds.items():
+            pipe.expire(key, value)
         await pipe.execute(raise_on_error=False)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
-from shared.errors import BrokerError
+from shared.errors import ConfigError
 
 # redis-py's annotations mix the answers of its blocking and its asynchronous client; the doors that call it
 # give each value its type.
@@ -27,7 +27,10 @@ def is_cluster(url: str) -> bool:
 
 
 def connect(url: str, *, call_timeout_s: float | None = CALL_TIMEOUT_S) -> RedisClient:
-    """Return a client for `url`; it connects at its first call. `call_timeout_s` None is for blocking reads."""
+    """Return a client for `url`; it connects at its first call. `call_timeout_s` None is for blocking reads.
+
+    Raises ConfigError for what is no URL of a Redis.
+    """
     kind = RedisCluster if is_cluster(url) else Redis
     try:
         return kind.from_url(
@@ -36,7 +39,7 @@ def connect(url: str, *, call_timeout_s: float | None = CALL_TIMEOUT_S) -> Redis
             socket_connect_timeout=CALL_TIMEOUT_S,
         )
     except (RedisError, ValueError) as error:
-        raise BrokerError(f"cannot use the Redis URL: {error}") from error
+        raise ConfigError(f"cannot use the Redis URL: {error}") from error
 
 
 async def node_of(client: RedisClient, key: str) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from shared.coaching.detection import QuestionForm
-from shared.coaching.patterns import Pattern, Patterns
-from shared.coaching.words import Sentence
+from shared.coaching.patterns import Pattern, Patterns, load_patterns
+from shared.coaching.words import Sentence, sentences
+from shared.events import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ def find_questions(found: tuple[Sentence, ...], patterns: Patterns) -> Questions
         not marked and bool(found) and hits(patterns.forms["tag"], found[-1])
     )
     return Questions(forms, heads, linked and len(asking) > 1, confirms)
+
+
+@functools.lru_cache(maxsize=4096)
+def count_questions(text: str, language: Language) -> int:
+    """Return how many questions a turn holds; one sentence may hold several ("how many ..., and who ...")."""
+    patterns = load_patterns(language)
+    return find_questions(sentences(text, patterns.drop), patterns).heads
 
 
 def _asks(sentence: Sentence, patterns: Patterns) -> bool:

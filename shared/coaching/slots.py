@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from shared.coaching.words import fold_in_place, words
+from shared.coaching.words import fold_in_place, without_abbreviation_stops, words
 from shared.events import Language
 
 Slot = Literal["product", "customer_type", "sector", "channel", "experience"]
@@ -15,8 +15,8 @@ ASKED: tuple[Slot, ...] = ("product", "customer_type", "sector")
 
 MAX_VALUE_WORDS = 6
 
-_NL_STOP = r"(?= (?:en|maar|want|dus|die|dat|om|omdat|via|aan|voor|in|bij)\b|[,.;!?]|\s*$)"
-_EN_STOP = r"(?= (?:and|but|because|so|who|that|which|to|for|in|via|at)\b|[,.;!?]|\s*$)"
+_NL_STOP = r"(?= (?:en|maar|want|dus|die|dat|om|omdat|via|aan|voor|in|bij|vooral|meestal)\b|[,.;!?]|\s*$)"
+_EN_STOP = r"(?= (?:and|but|because|so|who|that|which|to|for|in|via|at|mostly|mainly)\b|[,.;!?]|\s*$)"
 _EN_SELL = r"\b(?:sell|selling|sold|offer|provide|supply)"
 _RULES: dict[Language, tuple[tuple[Slot, str], ...]] = {
     "nl": (
@@ -65,10 +65,31 @@ _EMPTY = frozenset(
         "ik we wij het een de en dat ja nee niet weet geen idee gewoon van alles dingen iets eigenlijk euh nou wel is"
         " zijn zo wat of maar je goed oke zeg dus hallo hoi dag hugo aan hm zien bedoel bedoelt vraag"
         " it a an the and that yes no not know don't just stuff things something um well are so what or but all sorts"
+        " goedemorgen goedemiddag goedenavond goedenmorgen goedendag morgen middag avond dank dankjewel bedankt mr mrs"
+        " ms dr prof dhr mevr mw morning afternoon evening thank thanks"
         " you good ok okay hello hi hey to mean sure idea dunno think see question"
     )
 )
 
+_BEGINS_NO_THING = frozenset(
+    words(
+        "en maar of want dus tenzij als wanneer terwijl omdat hoewel sinds dan niet nooit met zonder van wat wie welke"
+        " waar waarom hoe dat dit die"
+        " and but or nor so unless if when while because although though until since than as not never with without"
+        " of from about what who whom whose which where why how that this these those"
+    )
+)
+_IN_A_CLAUSE = frozenset(
+    words(
+        "ik jij je hij ze zij we wij u jullie ben bent is was waren heb hebt heeft hebben word wordt zal zou kan kunt"
+        " moet wil wilt"
+        " i you he she it we they am are were be been isn't wasn't i'm he's she's we're you're has had have will would"
+        " can could should must"
+    )
+)
+"""Subjects and auxiliary verbs: where one stands, the words are a sentence and name no thing."""
+
+_RELATIVE = re.compile(r" (?:who|that|which|because|die|dat|omdat)\b", re.IGNORECASE)
 _TRAILING = frozenset(["vooral", "meestal", "enzo", "of", "en", "zo", "mostly", "mainly", "and", "or", "really"])
 
 
@@ -78,7 +99,7 @@ def find_slots(text: str, language: Language, asked: Slot | None = None) -> dict
     What was asked for may be answered without a full sentence. A value has at most six words; an answer
     without content ("geen idee") fills nothing.
     """
-    own = " ".join(text.replace("’", "'").split())
+    own = " ".join(without_abbreviation_stops(text).replace("’", "'").split())
     plain = fold_in_place(own)
     found: dict[Slot, str] = {}
     for slot, rule in _RULES[language]:
@@ -88,7 +109,8 @@ def find_slots(text: str, language: Language, asked: Slot | None = None) -> dict
             if value:
                 found[slot] = value
     if asked and asked not in found and "?" not in own:
-        values = [_clean(clause, language) for clause in re.split(r"[.!;,]", own)]
+        clauses = [_RELATIVE.split(clause, maxsplit=1)[0] for clause in re.split(r"[.!;,]", own)]
+        values = [_clean(clause, language) for clause in clauses]
         first = next((value for value in values if value), "")
         if first:
             found[asked] = first
@@ -101,6 +123,9 @@ def _clean(value: str, language: Language) -> str:
     kept = value[lead.end() if lead else 0 :].strip(" ,.;!?").split()[:MAX_VALUE_WORDS]
     while kept and kept[-1].lower() in _TRAILING:
         kept.pop()
-    if not any(word not in _EMPTY and len(word) > 1 for word in words(" ".join(kept))):
+    named = words(" ".join(kept))
+    if not named or named[0] in _BEGINS_NO_THING or not _IN_A_CLAUSE.isdisjoint(named):
+        return ""
+    if not any(word not in _EMPTY and len(word) > 1 for word in named):
         return ""
     return " ".join(kept)

@@ -11,6 +11,7 @@ MAX_CHARS = 4_000
 """Longer turns are judged by their first 4,000 characters (about four minutes of speech)."""
 
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W_]+(?:['-][^\W_]+)*|[.?!;:…]+|—|\s-\s|%", re.UNICODE)
+_ABBREVIATION = re.compile(r"\b(mr|mrs|ms|dr|prof|st|dhr|mevr|mw|drs|ir|nr|bijv|bv|e\.g|i\.e|o\.a)\.", re.IGNORECASE)
 _ENDS = frozenset(".?!;:…—-")
 
 
@@ -56,6 +57,11 @@ def sentences(text: str, drop: frozenset[str] = frozenset()) -> tuple[Sentence, 
     if tokens:
         found.append(_sentence(tokens, text[start:MAX_CHARS], False))
     return tuple(found)
+
+
+def without_abbreviation_stops(text: str) -> str:
+    """Return `text` without the full stops of titles and abbreviations: they end no sentence ("Mr. Smith")."""
+    return _ABBREVIATION.sub(r"\1", text)
 
 
 def words(text: str) -> tuple[str, ...]:

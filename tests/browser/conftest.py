@@ -99,6 +99,7 @@ class EdgeDouble:
 
     def __init__(self) -> None:
         self.engines: list[dict[str, Any]] | None = ENGINES
+        self.profile = "personal_training"
         self.ticket_status = 200
         self.refuse_chat = 0
         self.requests: list[str] = []
@@ -109,6 +110,7 @@ class EdgeDouble:
         app.router.add_get("/", self._index)
         app.router.add_get("/blank", self._blank)
         app.router.add_get("/api/engines", self._engines)
+        app.router.add_get("/api/config", self._config)
         app.router.add_post("/api/tickets", self._tickets)
         app.router.add_get("/api/chat", self._chat)
         app.router.add_static("/static", WEB)
@@ -142,6 +144,9 @@ class EdgeDouble:
     async def _engines(self, request: web.Request) -> web.Response:
         self.authorizations.append(request.headers.get("Authorization", ""))
         return web.Response(status=500) if self.engines is None else web.json_response(self.engines)
+
+    async def _config(self, _request: web.Request) -> web.Response:
+        return web.json_response({"profile": self.profile, "emotionAllowed": self.profile == "personal_training"})
 
     async def _tickets(self, request: web.Request) -> web.Response:
         self.authorizations.append(request.headers.get("Authorization", ""))

@@ -64,6 +64,13 @@ async def test_a_workplace_cannot_switch_emotion_on(person: Any, page: Page, edg
     await expect(page.locator("#consent-locked")).to_be_visible()
 
 
+async def test_a_workplace_is_known_before_the_call(person: Any, page: Page, edge: Any) -> None:
+    edge.profile = "workplace"
+    await person.open()
+    await expect(page.locator("#consent-emotion")).to_be_disabled()
+    await expect(page.locator("#consent-locked")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "status", "words"),
     [

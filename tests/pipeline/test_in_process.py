@@ -35,7 +35,7 @@ from services.voice_worker.listener.listener import Listener
 from services.voice_worker.listener.spec import Emit, ListenerSpec, ListenerTools, OnSignal
 from services.voice_worker.listener.vad import SileroPool
 from services.voice_worker.media_thread import MediaThread
-from services.voice_worker.speech.interfaces import Pcm, Recognition
+from services.voice_worker.speech.interfaces import Pcm, Recognition, WindowTranscriber
 from services.voice_worker.speech.words import spread
 from services.voice_worker.worker import VoiceWorker, WorkerLimits
 from shared.audio import FRAME_SAMPLES
@@ -93,7 +93,7 @@ async def address(broker: Broker) -> AsyncIterator[str]:
             asyncio.create_task(_evaluator(others[2]).run(stopping)),
         ]
         settings = EdgeSettings(port=0, engines="cascade", idle_s=30, input_burst_s=600)
-        doors = Doors(settings, broker, SessionRecords(broker, settings.retention_s, settings.max_session_s))
+        doors = Doors(settings, broker, SessionRecords(broker, settings.retention, settings.max_session_s))
         hub = Hub(doors)
         server = TestServer(EdgeApp(doors, hub, Gate(settings, broker.client, broker.clock)).application())
         await server.start_server()
@@ -112,13 +112,15 @@ async def _voice(broker: Broker, stack: AsyncExitStack) -> VoiceWorker:
     media = await stack.enter_async_context(MediaThread(asyncio.get_running_loop()))
     tools = ListenerTools(media, SileroPool(), ScriptedTranscriber(), None, broker.clock)
 
-    def listener(spec: SessionSpec, emit: Emit, on_signal: OnSignal) -> Listener:
+    def listener(
+        spec: SessionSpec, emit: Emit, on_signal: OnSignal, transcriber: WindowTranscriber | None = None
+    ) -> Listener:
         return Listener(ListenerSpec(spec.language, spec.locale), tools, emit, on_signal)
 
     engine = CascadeEngine(ToneSynthesizer(), CascadeSettings(slots=2, warm_languages=()))
     await engine.start()
     stack.push_async_callback(engine.aclose)
-    return VoiceWorker(broker, [engine], listener, consumer="voice", limits=WorkerLimits(retention_s=60))
+    return VoiceWorker(broker, [engine], listener, consumer="voice", limits=WorkerLimits())
 
 
 def _coach(broker: Broker) -> SessionWorker:

@@ -84,6 +84,26 @@ async def test_a_heartbeat_keeps_what_is_owned_and_never_steals_back(broker: Bro
     assert await broker.client.xlen(STREAM) == 1
 
 
+async def test_what_is_gone_and_what_was_taken_over_are_told_apart(
+    broker: Broker, queue: RequestQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = Owner(broker, "a", lease_s=60), Owner(broker, "b", lease_s=0)
+    await first.holder._beat()
+    await ask(queue)
+    (lease,) = await first.take()
+    await queue.withdraw(STREAM, lease.entry_id)
+    await first.holder._beat()
+    assert first.lost == [lease]
+    assert "is gone" in caplog.text
+    assert "taken over" not in caplog.text
+    await ask(queue)
+    await first.take()
+    await second.holder._take_over()
+    await first.holder._beat()
+    assert first.lost == first.granted
+    assert "was taken over by another worker" in caplog.text
+
+
 async def test_an_owner_that_beats_is_not_taken_over(broker: Broker, queue: RequestQueue) -> None:
     first, second = Owner(broker, "a", lease_s=60), Owner(broker, "b", lease_s=60)
     await first.holder._beat()

@@ -33,7 +33,7 @@ class Handler:
 
     def restore(self, history: Sequence[Event]) -> None:
         assert not self.taken
-        self.history = [event.id for event in history]
+        self.history = [event.id for event in history if event.id != "begin"]
         self.restored = True
         self.made.changed.set()
 
@@ -98,9 +98,12 @@ async def worker(broker: Broker, made: Made, name: str = "a", lease_s: float = 0
             await task
 
 
-async def ask(broker: Broker) -> str:
+async def ask(broker: Broker, *, begun: bool = True) -> str:
     await ensure_group(broker.client, STREAM)
     session_id = new_session_id(1)
+    if begun:
+        say(broker, session_id, "begin", source="edge")
+        assert await broker.writer.drain()
     admission = await RequestQueue(broker).admit(STREAM, session_id, {}, by_slots=False)
     assert admission.outcome == "admitted"
     return session_id
@@ -115,7 +118,7 @@ def say(broker: Broker, session_id: str, *ids: str, source: str = "voice", epoch
 
 async def ids_on_stream(broker: Broker, session_id: str) -> list[str]:
     assert await broker.writer.drain()
-    return [event.id for event in (await broker.history(session_id))[0]]
+    return [event.id for event in (await broker.history(session_id))[0] if event.id != "begin"]
 
 
 async def test_the_past_is_restored_and_the_rest_comes_in_order(broker: Broker) -> None:
@@ -135,6 +138,22 @@ async def test_the_past_is_restored_and_the_rest_comes_in_order(broker: Broker) 
         await made.until(closed="ended")
     assert await broker.client.xlen(STREAM) == 0
     assert handler.closed == ["ended"]
+
+
+async def test_a_session_of_which_nothing_is_left_frees_its_place(broker: Broker) -> None:
+    made = Made()
+    await ask(broker, begun=False)
+    async with worker(broker, made):
+        async with asyncio.timeout(10):
+            while not made.handlers or not made.handlers[0].closed:
+                made.changed.clear()
+                await made.changed.wait()
+        assert not made.handlers[0].restored
+        session_id = await ask(broker)
+        await made.until(2)
+        say(broker, session_id, "end", source="edge")
+        await made.until(2, closed="ended")
+    assert await broker.client.xlen(STREAM) == 0
 
 
 async def test_a_session_that_ended_unserved_is_told_its_end_once(broker: Broker) -> None:

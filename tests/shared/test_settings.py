@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.errors import ConfigError
@@ -76,6 +78,45 @@ def test_everything_wrong_is_told_at_once_by_its_name_in_the_environment(monkeyp
         "SPLITBRAIN_OVEN_HEALTH_PORT",
         "SPLITBRAIN_OVEN_WORKER_ID",
     }
+
+
+def test_a_misspelt_name_stops_the_start_with_the_nearest_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBRAIN_OVEN_SLOT", "3")
+    monkeypatch.setenv("splitbrain_oven_colour_of_all", "red")
+    monkeypatch.setenv("SPLITBRAIN_SHARDS", "101")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(OvenSettings)
+    _, *lines = str(caught.value).splitlines()
+    assert "  SPLITBRAIN_OVEN_SLOT: there is no such setting; SPLITBRAIN_OVEN_SLOTS?" in lines
+    assert "  SPLITBRAIN_OVEN_COLOUR_OF_ALL: there is no such setting" in lines
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SPLITBRAIN_TOKEN",
+        "SPLITBRAIN_MODELS_DIR",
+        "SPLITBRAIN_VOICE_SLOT",  # of another service, in the same shell
+        "SPLITBRAIN_OVEN_LEASE_S",  # a common one by the service's own name
+        "splitbrain_oven_slots",
+        "SPLITBRAIN_OVEN_REPLICAS",  # compose.yaml's own
+    ],
+)
+def test_what_is_known_or_not_this_services_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "3")
+    load_settings(OvenSettings)
+
+
+def test_settings_that_do_not_go_together_are_told_in_their_own_words() -> None:
+    class PairSettings(OvenSettings):
+        @model_validator(mode="after")
+        def _pair(self) -> Self:
+            raise ValueError("SPLITBRAIN_OVEN_SLOTS and SPLITBRAIN_SHARDS do not go together")
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(PairSettings)
+    assert str(caught.value) == "wrong settings:\n  SPLITBRAIN_OVEN_SLOTS and SPLITBRAIN_SHARDS do not go together"
 
 
 def test_an_unknown_override_is_named() -> None:

@@ -82,6 +82,13 @@ export async function fetchEngines(token) {
   return engines.filter((engine) => typeof engine?.id === "string");
 }
 
+/** What holds for every conversation here: `{profile, emotionAllowed}`. */
+export async function fetchConfig(token) {
+  const config = await request("/api/config", { headers: bearer(token) });
+  if (typeof config?.profile !== "string") throw new ServerRefused("lost", "/api/config names no profile");
+  return config;
+}
+
 /** Change a token for a short-lived one-time ticket, so that the token never stands in an address. */
 export async function fetchTicket(token) {
   const answer = await request("/api/tickets", { method: "POST", headers: bearer(token) });

@@ -2,7 +2,7 @@
 
 import { Call } from "./call.js";
 import { findSupportProblem } from "./codec.js";
-import { fetchEngines } from "./connection.js";
+import { fetchConfig, fetchEngines } from "./connection.js";
 import { byId } from "./dom.js";
 import { newStats } from "./link.js";
 import { LIVE_STATUSES, initialState, reduce } from "./state.js";
@@ -113,6 +113,14 @@ async function loadEngines() {
   }
 }
 
+async function loadConfig() {
+  try {
+    dispatch({ type: "config", profile: (await fetchConfig(token)).profile });
+  } catch {
+    // The first event of the conversation says it again.
+  }
+}
+
 function listen() {
   byId("start").addEventListener("click", startCall);
   byId("hangup").addEventListener("click", hangUp);
@@ -136,5 +144,5 @@ view.render(state);
 setInterval(() => view.tick(state, stats, performance.now()), TICK_MS);
 const problem = await findSupportProblem();
 if (problem) dispatch({ type: "unsupported", problem });
-else await loadEngines();
+else await Promise.all([loadEngines(), loadConfig()]);
 document.body.dataset.loaded = "yes";

@@ -59,6 +59,7 @@ const ACTIONS = {
   unsupported: (state, action) => ({ ...state, status: "unsupported", problem: action.problem }),
   language: (state, action) => ({ ...state, language: action.language }),
   engines: (state, action) => ({ ...state, engines: action.engines, enginesFailed: false }),
+  config: (state, action) => ({ ...state, profile: action.profile }),
   "engines-failed": (state) => ({ ...state, engines: [], enginesFailed: true }),
   engine: (state, action) => ({ ...state, engine: action.engine }),
   consent: (state, action) => ({ ...state, consent: { ...state.consent, ...action.consent } }),

@@ -8,7 +8,7 @@ export const en = {
 
   "notice.title": "Before you start",
   "notice.ai": "You talk to an AI. Hugo is a computer program: its voice is synthetic and what it says can be wrong.",
-  "notice.audio": "Your voice goes to this server so that it can answer. Recording and transcript are not kept after the conversation unless you allow it below.",
+  "notice.audio": "Your voice goes to this server so that it can answer. Sound, transcript and scores are deleted minutes after the conversation unless you allow below that they stay longer.",
   "notice.scores": "Hints and scores are made automatically and are meant for practice. They are no basis for decisions about work.",
   "notice.emotion": "Emotion and confidence are not read from your voice unless you allow it below, and never in a workplace or school set-up.",
 
@@ -25,9 +25,9 @@ export const en = {
   "setup.engines.failed": "The list of voice engines could not be read. The server chooses one.",
 
   "consent.title": "What you allow",
-  "consent.help": "All are off. You can change them at any time, also while you talk.",
-  "consent.storeAudio": "Keep the recording of my voice",
-  "consent.storeTranscript": "Keep the transcript",
+  "consent.help": "All are off. You can change them at any time, also while you talk. What stays longer is deleted too: after an hour, unless the operator of this server sets another time.",
+  "consent.storeAudio": "The sound of the conversation may stay longer",
+  "consent.storeTranscript": "Transcript and scores may stay longer",
   "consent.emotion": "Infer emotion and confidence from my voice",
   "consent.locked": "Switched off here: inferring emotion is not allowed in a workplace or school set-up.",
   "consent.changed": "Your choice was sent.",

@@ -8,7 +8,7 @@ export const nl = {
 
   "notice.title": "Voor je begint",
   "notice.ai": "Je praat met een AI. Hugo is een computerprogramma: de stem is kunstmatig en wat hij zegt kan fout zijn.",
-  "notice.audio": "Je stem gaat naar deze server zodat die kan antwoorden. De opname en de uitgeschreven tekst worden na het gesprek niet bewaard, tenzij je dat hieronder toestaat.",
+  "notice.audio": "Je stem gaat naar deze server, zodat die kan antwoorden. Geluid, tekst en scores worden enkele minuten na het gesprek gewist, tenzij je hieronder toestaat dat ze langer blijven.",
   "notice.scores": "Tips en scores worden automatisch gemaakt en zijn bedoeld om te oefenen. Ze zijn geen basis voor beslissingen over werk.",
   "notice.emotion": "Emotie en zekerheid worden niet uit je stem afgeleid, tenzij je dat hieronder toestaat; op het werk of op school nooit.",
 
@@ -25,9 +25,9 @@ export const nl = {
   "setup.engines.failed": "De lijst met stemmotoren kon niet gelezen worden. De server kiest er een.",
 
   "consent.title": "Wat je toestaat",
-  "consent.help": "Alles staat uit. Je kunt het altijd veranderen, ook tijdens het gesprek.",
-  "consent.storeAudio": "De opname van mijn stem bewaren",
-  "consent.storeTranscript": "De uitgeschreven tekst bewaren",
+  "consent.help": "Alles staat uit. Je kunt het altijd veranderen, ook tijdens het gesprek. Ook wat langer blijft wordt gewist: na een uur, tenzij de beheerder van deze server een andere tijd instelt.",
+  "consent.storeAudio": "Het geluid van het gesprek mag langer blijven",
+  "consent.storeTranscript": "Tekst en scores mogen langer blijven",
   "consent.emotion": "Emotie en zekerheid afleiden uit mijn stem",
   "consent.locked": "Hier uitgeschakeld: emotie afleiden mag niet op het werk of op school.",
   "consent.changed": "Je keuze is doorgegeven.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.evaluator.metric import Band, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
 from services.evaluator.words import Question, count_sentences, questions
+from shared.coaching.questions import count_questions
 from shared.events import MetricValue
 
 _RATE_FROM_MS = 60_000
@@ -79,16 +80,17 @@ class OpenShare:
 class QuestionRuns:
     """User turns with two or more questions: the customer answers one of them at best.
 
-    Formula: number of user turns with at least two questions; whether they are on one topic is the detector's
-    to say, not told here. Source: inferred from the method's rule of one question at a time. Unit: count.
-    Bands: good 0, else none. Not available before a question.
+    Formula: number of user turns in which the detector counts at least two questions, whatever the recogniser made
+    of their marks: each turn that it calls stacked is one of them (topics are its business, not told here).
+    Source: inferred from the method's rule of one question at a time. Unit: count. Bands: good 0, else none. Not
+    available before a question.
     """
 
     name = "turns_with_several_questions"
     unit = "count"
 
     def compute(self, timeline: Timeline) -> MetricValue:
-        per_turn = [len(questions(turn.text, turn.language)) for turn in timeline.turns_of("user")]
+        per_turn = [count_questions(turn.text, turn.language) for turn in timeline.turns_of("user")]
         if not any(per_turn):
             return unavailable(self, "the user has asked no question")
         count = sum(n > 1 for n in per_turn)

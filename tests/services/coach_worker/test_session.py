@@ -22,6 +22,7 @@ from shared.events import (
     ConsentChanged,
     Event,
     Interrupted,
+    Language,
     Prosody,
     Role,
     SessionEnded,
@@ -296,3 +297,20 @@ async def test_an_interrupted_customer_line_was_not_heard() -> None:
     )
     assert session.conversation.turns[-1].attitude is None
     assert session.conversation.lines[-2].text == heard
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+async def test_the_last_part_tells_a_forgetful_voice_what_was_said(language: Language) -> None:
+    recorder = EventRecorder()
+    session = make(recorder)
+    said = {"en": "I sell coffee machines to offices.", "nl": "Ik verkoop koffiemachines aan kantoren."}[language]
+    message = turn(1, said)
+    assert isinstance(message.body, VoiceToCoach)
+    spoken = replace(message, body=replace(message.body, language=language))
+    await talk(session, event(replace(STARTED, language=language, locale=""), "edge"), spoken)
+    greeting = [body.summary for body in recorder.of(CoachToVoice) if body.turn == ""]
+    answer = [body.summary for body in recorder.of(CoachToVoice) if body.turn == "u1"]
+    assert set(greeting) == {""}
+    assert set(answer[:-1]) <= {""}
+    assert ("The seller said last: I sell coffee machines to offices." in answer[-1]) == (language == "en")
+    assert (answer[-1] == "") == (language == "nl")

@@ -52,7 +52,8 @@ http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
 class FakeEdge:
     """Speaks the server's side of the protocol: echoes frames, and lets a test say the rest.
 
-    `on_frame(edge, number)` runs after each frame of input; `refuse` is an HTTP status instead of a call.
+    `on_frame(edge, number)` runs after each frame of input; `refuse` is an HTTP status instead of a call, `refusal`
+    its JSON body.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class FakeEdge:
         self.on_frame: Callable[[FakeEdge, int], object] | None = None
         self.on_command: Callable[[FakeEdge, dict[str, object]], object] | None = None
         self.refuse = 0
+        self.refusal: dict[str, object] | None = None
         self.greets = True
         self.url = ""
         self.socket: web.WebSocketResponse | None = None
@@ -71,7 +73,11 @@ class FakeEdge:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         if self.refuse:
-            return web.Response(status=self.refuse)
+            return (
+                web.json_response(self.refusal, status=self.refuse)
+                if self.refusal
+                else web.Response(status=self.refuse)
+            )
         self.socket = web.WebSocketResponse()
         await self.socket.prepare(request)
         if self.on_open:

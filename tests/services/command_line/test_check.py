@@ -97,6 +97,29 @@ def test_ports_that_are_taken_or_named_twice_fail(
     assert f"port {port} is also that of" in detail or "in use" in detail
 
 
+def test_without_names_the_port_that_up_would_take_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPLITBRAIN_EDGE_PORT")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        monkeypatch.setattr(check, "DEFAULT_PORT", held.getsockname()[1])
+        assert check.run(options()) is Exit.FAILED
+    found = findings(capsys)
+    assert found["ports", "up"][0] == "failed"
+    assert "splitbrain up --port" in found["ports", "up"][1]
+    assert ("ports", "edge") not in found
+    check.run(options("edge"))
+    assert "8998" in findings(capsys)["ports", "edge"][1]  # the service alone has a port of its own
+
+
+def test_an_address_that_is_none_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBRAIN_REDIS_URL", "redis://127.0.0.1:nonsense")
+    assert check.run(options("edge")) is Exit.FAILED
+    assert findings(capsys)["redis", "server"][0] == "failed"
+
+
 def test_the_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     check.run(argparse.Namespace(services=["edge"], no_models=True, json=False))
     head, first, *_ = capsys.readouterr().out.splitlines()

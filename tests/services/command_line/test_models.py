@@ -20,7 +20,7 @@ def status(state: str, *, optional: bool = False) -> ModelStatus:
 def test_an_empty_folder_misses_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "--models-dir", str(tmp_path), "--json", "list"]) == 1
     found = json.loads(capsys.readouterr().out)["models"]
-    assert [item["name"] for item in found] == [model.name for model in manifest()]
+    assert [item["name"] for item in found] == [*(model.name for model in manifest()), "personaplex"]
     assert {item["state"] for item in found} == {"missing"}
 
 
@@ -47,7 +47,15 @@ def test_install_verify_corrupt_and_replace(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["models"][0]["replaced"] is True
 
 
-@pytest.mark.parametrize("arguments", [["verify", "no-such-model"], ["replace", "no-such-model", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "no-such-model"],
+        ["replace", "no-such-model", "x"],
+        ["install", "personaplex"],
+        ["replace", "personaplex", "x"],
+    ],
+)
 def test_an_unknown_model_is_wrong_use(tmp_path: Path, arguments: list[str]) -> None:
     assert cli.main(["models", "--models-dir", str(tmp_path), *arguments]) == 2
 

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from services import cli
 from services.command_line import ps
 from services.command_line.exits import CommandError, Exit
 from shared.broker import Broker
@@ -62,6 +63,11 @@ def test_no_redis_is_said() -> None:
     with pytest.raises(CommandError, match="Redis does not answer") as caught:
         ps.run(options("redis://127.0.0.1:1/0"))
     assert caught.value.code is Exit.UNREACHABLE
+
+
+def test_what_is_no_address_of_a_redis_is_a_wrong_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["ps", "--redis-url", "foo"]) == 2
+    assert "cannot use the Redis URL" in capsys.readouterr().err
 
 
 def test_many_sessions_are_cut_short() -> None:

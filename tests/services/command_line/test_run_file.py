@@ -10,7 +10,13 @@ import pytest
 
 from services.command_line import run_file
 from services.command_line.exits import CommandError, Exit
-from services.command_line.run_file import redis_url_of_running, run_folder, running, write_run_file
+from services.command_line.run_file import (
+    edge_url_of_running,
+    redis_url_of_running,
+    run_folder,
+    running,
+    write_run_file,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +63,21 @@ def test_two_that_run_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     first.with_name("up-other.json").write_text(json.dumps(other | {"redis_url": "redis://b/0"}))
     with pytest.raises(CommandError, match=r"redis://a/0.*redis://b/0") as caught:
         redis_url_of_running(None)
+    assert caught.value.code is Exit.USAGE
+
+
+def test_the_page_of_a_running_up_is_found_and_else_the_usual_one_is_meant() -> None:
+    assert edge_url_of_running("http://127.0.0.1:8080") == "http://127.0.0.1:8080"
+    write_run_file("http://127.0.0.1:4711", "redis://x/0")
+    assert edge_url_of_running("http://127.0.0.1:8080") == "http://127.0.0.1:4711"
+
+
+def test_of_two_pages_none_is_guessed() -> None:
+    first = write_run_file("http://a", "redis://a/0")
+    other = json.loads(first.read_text()) | {"pid": os.getppid(), "born": run_file._born(os.getppid())}
+    first.with_name("up-other.json").write_text(json.dumps(other | {"url": "http://b"}))
+    with pytest.raises(CommandError, match=r"--url: .*http://a.*http://b") as caught:
+        edge_url_of_running("http://127.0.0.1:8080")
     assert caught.value.code is Exit.USAGE
 
 

@@ -13,6 +13,7 @@ import soundfile
 
 from services import cli
 from services.command_line.call_options import CallOptions
+from services.command_line.run_file import write_run_file
 from services.command_line.talk import hold_conversation
 from services.command_line.turn_script import TurnRules
 from services.command_line.wav import write_wav
@@ -166,6 +167,40 @@ async def test_a_cut_has_its_exit_code_and_the_file_is_written(
     out = tmp_path / "out.wav"
     assert await talk("--url", edge.url, "--wav", str(clip), "--out", str(out)) == code
     assert soundfile.info(out).frames >= 2 * FRAME_SAMPLES
+
+
+async def test_a_call_in_which_no_clip_was_answered_has_failed(
+    edge: Any, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = clip.with_name("silent.wav")
+    write_wav(silent, np.zeros(4 * FRAME_SAMPLES, dtype=np.int16))
+    assert await talk("--url", edge.url, "--wav", str(silent), "--answer-timeout", "0.2", "--scorecard", "0") == 1
+    assert "no clip was answered" in capsys.readouterr().err
+
+
+async def test_the_servers_own_reason_is_told(edge: Any, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edge.refuse = 429
+    edge.refusal = {"error": {"code": "too_many", "message": "5 conversations of one user: close another first"}}
+    assert await talk("--url", edge.url, "--wav", str(clip)) == 5
+    assert "5 conversations of one user: close another first" in capsys.readouterr().err
+
+
+async def test_where_the_file_should_go_is_looked_at_before_the_call(
+    edge: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await talk("--url", edge.url, "--wav", str(clip), "--out", str(tmp_path / "none" / "out.wav")) == 2
+    assert edge.requests == []
+    assert "no folder" in capsys.readouterr().err
+
+
+async def test_without_an_address_your_running_deployment_is_called(
+    edge: Any, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    write_run_file(edge.url.replace("ws", "http"), "redis://127.0.0.1:1/0")
+    edge.refuse = 503
+    assert await talk("--wav", str(clip)) == 5
+    assert len(edge.requests) == 1
 
 
 async def test_nobody_there_and_no_wav(tmp_path: Path, clip: Path) -> None:

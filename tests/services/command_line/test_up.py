@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from services import cli
+from services.command_line import up
 from services.command_line.exits import CommandError, Exit
-from services.command_line.up import check_port, free_port
+from services.command_line.up import check_port, check_settings, free_port
+from services.command_line.up_plan import UpOptions, plan
 
 # The same command, with the four services replaced by small ones.
 PROGRAM = """
@@ -32,6 +35,7 @@ def plan(wanted, redis_url, ours):
     ]
 
 up.plan = plan
+up.check_settings = lambda plans: None  # the small services have none
 from services.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -187,3 +191,25 @@ def test_a_host_that_is_not_ours_is_refused() -> None:
 
 def test_a_free_port_is_free() -> None:
     check_port("127.0.0.1", free_port("127.0.0.1"))
+
+
+def test_wrong_settings_of_all_services_are_told_at_once_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(up, "RedisServer", None)
+    monkeypatch.setenv("SPLITBRAIN_EDGE_JWT_SECRET", "short")
+    monkeypatch.setenv("SPLITBRAIN_VOICE_CASCADE_SLOT", "3")
+    assert cli.main(["up", "--engine", "echo", "--port", "0"]) == 2
+    text = capsys.readouterr().err
+    assert "SPLITBRAIN_EDGE_JWT_SECRET needs 32 bytes" in text
+    assert "SPLITBRAIN_VOICE_CASCADE_SLOTS?" in text
+    monkeypatch.setenv("SPLITBRAIN_SHARDS", "0")
+    assert cli.main(["up", "--engine", "echo", "--port", "0"]) == 2
+    assert capsys.readouterr().err.count("SPLITBRAIN_SHARDS:") == 1  # wrong for all four, told once
+
+
+def test_settings_are_judged_as_the_services_will_see_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBRAIN_EDGE_HOST", "0.0.0.0")
+    before = dict(os.environ)
+    check_settings(plan(UpOptions(engine="echo"), "redis://127.0.0.1:1/0", os.environ))  # `up` sets the host itself
+    assert dict(os.environ) == before

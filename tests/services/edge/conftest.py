@@ -74,7 +74,7 @@ async def start_edge(real_redis_url: str) -> AsyncIterator[EdgeFactory]:
             overrides.setdefault("engines", "echo")
             settings = EdgeSettings(host="127.0.0.1", port=0, **overrides)
             broker = await stack.enter_async_context(running(Broker.open(redis_url or real_redis_url)))
-            doors = Doors(settings, broker, SessionRecords(broker, settings.retention_s, settings.max_session_s))
+            doors = Doors(settings, broker, SessionRecords(broker, settings.retention, settings.max_session_s))
             hub = Hub(doors)
             app = EdgeApp(doors, hub, Gate(settings, broker.client, broker.clock))
             runner = web.AppRunner(app.application(), access_log_class=RedactedAccessLogger, shutdown_timeout=1)

@@ -148,6 +148,7 @@ class TestParameters:
             ("voice_prompt=%2Fetc%2Fpasswd", "bad_voice_prompt"),
             ("text_prompt=" + "x" * 4001, "bad_text_prompt"),
             ("seed=x", "bad_seed"),
+            ("mode=chatty", "bad_mode"),
             ("language=fr", "bad_language"),
             ("engine=personaplex", "unknown_engine"),
             ("events=perhaps", "bad_events"),
@@ -217,6 +218,19 @@ class TestOperations:
         assert echo["id"] == "echo"
         assert echo["available"] is True
         assert echo["slots"] == 4
+
+    @pytest.mark.parametrize(("profile", "allowed"), [("workplace", False), ("personal_training", True)])
+    async def test_what_holds_here_is_told_before_a_call(
+        self, start_edge: EdgeFactory, profile: str, *, allowed: bool
+    ) -> None:
+        edge = await start_edge(profile=profile, retention_s=600)
+        async with edge.client.get(f"{edge.base}/api/config") as answer:
+            assert await answer.json() == {
+                "profile": profile,
+                "emotionAllowed": allowed,
+                "keptSeconds": 600,
+                "withoutConsentSeconds": 120,
+            }
 
     async def test_metrics(self, edge: Edge, worker: EchoWorker, start_edge: EdgeFactory) -> None:
         async with edge.connect() as ws:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from services.edge import hub
 from shared.events import Notice, SessionEnded, Spoken
 from shared.streams import EDGE_SESSIONS_KEY
 from shared.testing.echo_worker import EchoWorker
@@ -113,6 +114,44 @@ async def test_redis_lost_for_a_while(start_edge: EdgeFactory, worker: EchoWorke
         assert await talker.audio(20) == talker.sent[-20:]
         (sid,) = worker.sessions
     assert [frame.seq for frame in worker.inputs[sid]] == list(range(47))
+
+
+async def test_a_redis_that_came_back_empty_ends_the_conversation(
+    start_edge: EdgeFactory, worker: EchoWorker, cable: Cable
+) -> None:
+    """Nobody may say that the conversation goes on: what it was is gone."""
+    edge = await start_edge(redis_url=cable.url, resume_s=30)
+    async with edge.connect("events=1") as ws:
+        talker = Talker(ws)
+        await talker.send_frame(5)
+        await talker.audio(20)
+        (sid,) = worker.sessions
+        await cable.pull()
+        await talker.send_frame(1)
+        await _notice(talker, "broker_lost")
+        await worker.broker.client.flushall()
+        await cable.plug()
+        assert await talker.closed() == 1011
+    told = b"".join(talker.messages)
+    assert b"the conversation is lost" in told
+    assert b"broker_back" not in told
+    await edge.until_idle()
+    keys = worker.broker.keys(sid)
+    for key in keys.all():  # what was written again meanwhile goes soon
+        assert await worker.broker.client.ttl(key) != -1
+
+
+async def test_a_loss_that_nobody_noticed_is_found_at_the_next_renewal(
+    start_edge: EdgeFactory, worker: EchoWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "TICK_S", 0.02)
+    edge = await start_edge()
+    async with edge.connect() as ws:
+        talker = Talker(ws)
+        await talker.send_frame(5)
+        await talker.audio(20)
+        await worker.broker.client.flushall()
+        assert await talker.closed() == 1011
 
 
 async def test_a_longer_absence_costs_the_oldest_audio_and_is_told(

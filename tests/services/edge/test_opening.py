@@ -14,8 +14,9 @@ from services.edge.session import Doors
 from services.edge.settings import EdgeSettings
 from shared.broker import Broker
 from shared.errors import BadInput, Overloaded
-from shared.events import Consent, SessionStarted
+from shared.events import Consent, SessionStarted, VoiceMode
 from shared.leases import MAX_REQUESTS
+from shared.retention import Retention
 from shared.streams import new_session_id, workers_key
 
 ANNA = Identity("anna")
@@ -24,7 +25,7 @@ SECRET = "s" * 43
 
 def _opener(broker: Broker, **settings: Any) -> Opener:
     chosen = EdgeSettings(engines="cascade,personaplex,echo", **settings)
-    return Opener(Doors(chosen, broker, SessionRecords(broker, 100, 3600)))
+    return Opener(Doors(chosen, broker, SessionRecords(broker, Retention(100, 30), 3600)))
 
 
 async def _serve(broker: Broker, engine: str, slots: int = 5) -> None:
@@ -83,6 +84,18 @@ async def test_the_deployment_s_defaults_fill_the_gaps(broker: Broker) -> None:
     assert opened.record.started == SessionStarted(
         engine="echo", language="nl", voice="hugo.pt", persona="You are Hugo.", profile="research"
     )
+
+
+@pytest.mark.parametrize(("mode", "seed"), [("scripted", 7), ("free", 0), (None, None)])
+async def test_the_first_event_says_who_decides_the_words_and_with_what_luck(
+    broker: Broker, mode: VoiceMode | None, seed: int | None
+) -> None:
+    await _serve(broker, "echo")
+    params = SessionParams(engine="echo", mode=mode, seed=seed)
+    opened = await _opener(broker).open(params, ANNA, _sid(broker), SECRET)
+    (first,), _ = await broker.history(opened.record.session_id)
+    assert first.body == opened.record.started
+    assert (opened.record.started.mode, opened.record.started.seed) == (mode, seed)
 
 
 @pytest.mark.parametrize(("profile", "emotion"), [("workplace", False), ("education", False), ("research", True)])

@@ -45,6 +45,7 @@ def test_all_of_ours() -> None:
         "language": "nl",
         "locale": "nl-BE",
         "seed": "42",
+        "mode": "scripted",
         "events": "1",
         "consent_store_audio": "true",
         "consent_store_transcript": "0",
@@ -57,6 +58,7 @@ def test_all_of_ours() -> None:
         language="nl",
         locale="nl-BE",
         seed=42,
+        mode="scripted",
         wants_events=True,
         consent=Consent(store_audio=True, emotion=True),
         resume=query["resume"],
@@ -72,6 +74,13 @@ def test_a_locale_says_the_language(locale: str, language: str | None) -> None:
 @pytest.mark.parametrize(("seed", "expected"), [("-1", None), ("0", 0), ("-5", -5), ("", None)])
 def test_seeds(seed: str, expected: int | None) -> None:
     assert read_params({"seed": seed}).seed == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("free", "free"), ("guided", "guided"), ("scripted", "scripted"), ("", None)]
+)
+def test_modes(mode: str, expected: str | None) -> None:
+    assert read_params({"mode": mode}).mode == expected
 
 
 @pytest.mark.parametrize(
@@ -91,6 +100,9 @@ def test_seeds(seed: str, expected: int | None) -> None:
         ("seed", "abc"),
         ("seed", "9" * 19),
         ("seed", "१२"),
+        ("mode", "chatty"),
+        ("mode", "Free"),
+        ("mode", " free"),
         ("language", "fr"),
         ("locale", "not a locale"),
         ("engine", "Echo!"),
@@ -107,7 +119,11 @@ def test_bad_values_name_the_parameter(name: str, value: str) -> None:
     assert caught.value.code == f"bad_{name}"
 
 
-@given(st.dictionaries(st.sampled_from(["voice_prompt", "seed", "engine", "locale", "events"]), st.text(max_size=30)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["voice_prompt", "seed", "mode", "engine", "locale", "events"]), st.text(max_size=30)
+    )
+)
 def test_any_query_is_read_or_refused(query: dict[str, str]) -> None:
     try:
         params = read_params(query)
@@ -121,5 +137,5 @@ def test_every_parameter_is_in_the_document() -> None:
     text = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
     source = Path(params.__file__).read_text()
     names = set(re.findall(r'query(?:\.get\(|, )"(\w+)"', source))
-    assert len(names) == 12
+    assert len(names) == 13
     assert {name for name in names if f"| `{name}` |" not in text} == set()

@@ -11,22 +11,30 @@ from services.edge.records import SessionRecord, SessionRecords, hash_secret
 from shared.broker import Broker
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
+from shared.retention import Retention
 from shared.streams import EDGE_SESSIONS_KEY, new_session_id, workers_key
 from shared.wire import AudioFrame
 
 STARTED = SessionStarted(
-    engine="echo", language="en", locale="en-GB", voice="v.pt", persona="P", consent=Consent(emotion=True)
+    engine="echo",
+    language="en",
+    locale="en-GB",
+    voice="v.pt",
+    persona="P",
+    consent=Consent(emotion=True),
+    mode="scripted",
+    seed=-5,
 )
 ANNA = Identity("anna")
 
 
 def _record(broker: Broker) -> SessionRecord:
     sid = new_session_id(broker.clock.wall_ms())
-    return SessionRecord(sid, "anna", STARTED, 7, 1000, resume_hash=hash_secret("secret"))
+    return SessionRecord(sid, "anna", STARTED, 1000, resume_hash=hash_secret("secret"))
 
 
 def _records(broker: Broker) -> SessionRecords:
-    return SessionRecords(broker, retention_s=100, max_session_s=3600)
+    return SessionRecords(broker, Retention(100, 30), max_session_s=3600)
 
 
 def _first(record: SessionRecord) -> Event:
@@ -39,9 +47,9 @@ async def _place(broker: Broker, slots: int = 1) -> None:
     await broker.client.hset(workers_key("sb:voice.echo"), "w", f"{slots}:{seconds * 1000}")
 
 
-async def _begin(broker: Broker) -> SessionRecord:
+async def _begin(broker: Broker, started: SessionStarted = STARTED) -> SessionRecord:
     await _place(broker, 9)
-    record = _record(broker)
+    record = replace(_record(broker), started=started)
     answer = await _records(broker).create(record, _first(record))
     return replace(record, voice_entry=answer.entry_id)
 
@@ -72,6 +80,13 @@ async def test_attaching_gives_the_record_back_and_counts(broker: Broker) -> Non
     again = await _records(broker).attach(record.session_id, "secret", ANNA)
     assert again == replace(record, attach=2)
     assert (await _records(broker).attach(record.session_id, "secret", ANNA)).attach == 3
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+async def test_what_was_not_asked_for_stays_open(broker: Broker, seed: int | None) -> None:
+    record = await _begin(broker, replace(STARTED, mode=None, seed=seed, voice="", locale=""))
+    again = await _records(broker).attach(record.session_id, "secret", ANNA)
+    assert again.started == record.started
 
 
 @pytest.mark.parametrize(("secret", "user"), [("wrong", "anna"), ("secret", "bert"), ("", "anna")])
@@ -113,7 +128,7 @@ async def test_an_overdue_session_is_ended_once_by_one_of_many(broker: Broker) -
     assert [*await first.reap(), *await second.reap()] == [record.session_id]
     events, _ = await broker.history(record.session_id)
     assert (events[-1].body, events[-1].media_ms, events[-1].epoch) == (SessionEnded("client_lost"), 800, 1)
-    assert 0 < await broker.client.ttl(broker.keys(record.session_id).events) <= 100
+    assert 0 < await broker.client.ttl(broker.keys(record.session_id).events) <= 30
 
 
 async def test_an_overdue_session_that_has_ended_is_left_alone(broker: Broker) -> None:
@@ -165,3 +180,15 @@ async def test_consent_is_kept(broker: Broker) -> None:
     await _records(broker).set_consent(record.session_id, Consent(store_audio=True))
     again = await _records(broker).attach(record.session_id, "secret", ANNA)
     assert again.started.consent == Consent(store_audio=True)
+
+
+async def test_the_latest_consent_decides_how_long_the_keys_live(broker: Broker) -> None:
+    record = await _begin(broker)
+    records, keys = _records(broker), broker.keys(record.session_id)
+    broker.publish_audio(keys.audio_in, AudioFrame(0, 1920, (b"x",)))
+    await broker.writer.drain()
+    await records.set_consent(record.session_id, Consent(store_audio=True, store_transcript=True))
+    await records.set_consent(record.session_id, Consent(store_transcript=True))
+    await records.close(record.session_id, "client_closed")
+    assert await broker.client.ttl(keys.audio_in) <= 30
+    assert 30 < await broker.client.ttl(keys.events) <= 100

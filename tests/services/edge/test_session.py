@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from services.edge import hub
 from shared.audio.ogg import OggOpusMuxer
 from shared.broker import Broker
 from shared.events import (
@@ -99,7 +100,7 @@ class TestTalking:
         assert all(frame.capture_ms > 1_700_000_000_000 for frame in frames)
 
     async def test_the_first_event_and_the_state(self, edge: Edge, worker: EchoWorker) -> None:
-        query = "language=en&locale=en-GB&voice_prompt=NATM1.pt&text_prompt=Hi&seed=7&consent_store_audio=1"
+        query = "language=en&locale=en-GB&voice_prompt=NATM1.pt&text_prompt=Hi&seed=7&mode=free&consent_store_audio=1"
         async with edge.connect(query):
             sid = await _sid(worker)
             (started, *_) = await _bodies(worker.broker, sid)
@@ -112,6 +113,8 @@ class TestTalking:
             persona="Hi",
             profile="workplace",
             consent=Consent(store_audio=True),
+            mode="free",
+            seed=7,
         )
         assert state[b"status"] == b"live"
         assert (state[b"engine"], state[b"seed"], state[b"user"]) == (b"echo", b"7", b"local")
@@ -260,6 +263,28 @@ class TestCommands:
             Consent(store_transcript=True),
         ]
 
+    async def test_a_consent_that_redis_did_not_take_is_written_later(
+        self, start_edge: EdgeFactory, worker: EchoWorker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hub, "TICK_S", 0.02)
+        edge = await start_edge()
+        records, failures = edge.app._doors.records, [ConnectionError(), ConnectionError()]
+        write = records.set_consent
+
+        async def fail_first(session_id: str, consent: Consent) -> None:
+            if failures:
+                raise failures.pop()
+            await write(session_id, consent)
+
+        monkeypatch.setattr(records, "set_consent", fail_first)
+        async with edge.connect("events=1&consent_store_audio=1") as ws:
+            state = worker.broker.keys(await _sid(worker)).state
+            await ws.send_bytes(b'\x04{"type":"consent","storeAudio":false}')
+            await _event(Talker(ws), "consent_changed")
+            async with asyncio.timeout(5):
+                while await worker.broker.client.hget(state, "consent_store_audio") != b"0":
+                    await asyncio.sleep(0)
+
     @pytest.mark.parametrize("profile", ["workplace", "education"])
     async def test_emotion_stays_off_where_it_is_unlawful(
         self, start_edge: EdgeFactory, worker: EchoWorker, profile: str
@@ -329,7 +354,7 @@ class TestLife:
     async def test_after_the_end_the_keys_expire_and_the_request_is_gone(
         self, start_edge: EdgeFactory, worker: EchoWorker
     ) -> None:
-        edge = await start_edge(retention_s=100)
+        edge = await start_edge(retention_s=100, retention_without_consent_s=20)
         async with edge.connect() as ws:
             talker = Talker(ws)
             await talker.send_frame()
@@ -337,9 +362,10 @@ class TestLife:
             sid = await _sid(worker)
         await edge.until_idle()
         client = worker.broker.client
-        for key in worker.broker.keys(sid).all():
-            assert 0 < await client.ttl(key) <= 100
-        assert await client.hget(worker.broker.keys(sid).state, "status") == b"ended"
+        keys = worker.broker.keys(sid)
+        for key in (keys.audio_in, keys.audio_out, keys.events, keys.state):
+            assert 0 < await client.ttl(key) <= 20
+        assert await client.hget(keys.state, "status") == b"ended"
         assert await client.zcard(EDGE_SESSIONS_KEY) == 0
         await worker.wait(lambda: not worker.sessions)
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.evaluator.__main__ import main, serve
 from services.evaluator.evaluation import evaluate_events
-from services.evaluator.jobs import read_events, scorecard_key
+from services.evaluator.jobs import read_events
 from services.evaluator.scorecard import canonical_json
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker import Broker
@@ -58,7 +58,7 @@ async def test_sessions_and_jobs_in_one_process(
         for event in role_play[40:]:
             onlooker.publish_event(keys, event)
         await carded.wait()
-        while not (stored := await onlooker.client.get(scorecard_key(session_id, onlooker.n_shards))):
+        while not (stored := await onlooker.client.get(onlooker.keys(session_id).scorecard)):
             await asyncio.sleep(0.02)
         context.stopping.set()
         await service

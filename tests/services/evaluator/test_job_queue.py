@@ -24,12 +24,13 @@ from services.evaluator.job_queue import (
     serialize,
     worker_settings,
 )
-from services.evaluator.jobs import JobContext, scorecard_key
+from services.evaluator.jobs import JobContext
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker import Broker
 from shared.clock import ManualClock
 from shared.coaching.detector import default_detector
 from shared.events import Event, ScorecardReady
+from shared.retention import Retention
 
 MISSING = "01jd0000000000000000000009"
 
@@ -44,7 +45,9 @@ class Door:
     def __init__(self, broker: Broker, url: str) -> None:
         self.broker = broker
         self.settings = settings_for(url)
-        self.job = JobContext(broker.client, default_detector(), broker.n_shards, 60, self.settings.jobs_max_tries)
+        self.job = JobContext(
+            broker.client, default_detector(), broker.n_shards, Retention(60, 20), self.settings.jobs_max_tries
+        )
         self.pools: list[ArqRedis] = []
 
     def pool(self) -> ArqRedis:
@@ -115,7 +118,7 @@ async def test_the_closing_job_runs_once_however_often_it_is_asked(door: Door, r
     await queue.final_scorecard(session_id)
     first = await door.burst()
     assert (first.jobs_complete, first.jobs_failed) == (1, 0)
-    stored = await door.broker.client.get(scorecard_key(session_id, door.broker.n_shards))
+    stored = await door.broker.client.get(door.broker.keys(session_id).scorecard)
     assert stored == evaluate_events(role_play).to_bytes()
     await queue.final_scorecard(session_id)  # its id is still known
     again = await door.burst()

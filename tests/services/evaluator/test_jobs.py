@@ -9,15 +9,15 @@ from arq import Retry
 
 from services.evaluator import telemetry
 from services.evaluator.evaluation import evaluate_events
-from services.evaluator.jobs import PAGE, JobContext, final_scorecard, read_events, scorecard_key
+from services.evaluator.jobs import PAGE, JobContext, final_scorecard, read_events
 from shared.broker import Broker
 from shared.coaching.detector import default_detector
-from shared.events import Event, Notice, ScorecardReady, SessionStarted
-from shared.streams import session_keys
+from shared.events import Consent, ConsentChanged, Event, Notice, ScorecardReady, SessionStarted
+from shared.retention import Retention
 
 
 def context(broker: Broker, job_try: int = 1, max_tries: int = 3) -> dict[str, Any]:
-    job = JobContext(broker.client, default_detector(), broker.n_shards, 60, max_tries)
+    job = JobContext(broker.client, default_detector(), broker.n_shards, Retention(60, 20), max_tries)
     return {"job": job, "job_try": job_try}
 
 
@@ -37,13 +37,18 @@ def with_card(events: Sequence[Event], **changes: Any) -> list[Event]:
 
 
 async def kept(broker: Broker, session_id: str) -> tuple[bytes | None, int]:
-    key = scorecard_key(session_id, broker.n_shards)
+    key = broker.keys(session_id).scorecard
     return await broker.client.get(key), await broker.client.ttl(key)
 
 
-def test_the_key_lives_beside_the_sessions_others() -> None:
-    sid = "01jd0000000000000000000001"
-    assert scorecard_key(sid, 16) == session_keys(sid).state.replace("state", "scorecard")
+@pytest.mark.parametrize(("allowed", "most_s", "least_s"), [(True, 60, 20), (False, 20, 0)])
+async def test_the_card_is_kept_as_long_as_the_last_consent_allows(
+    broker: Broker, role_play: list[Event], *, allowed: bool, most_s: int, least_s: int
+) -> None:
+    changed = replace(role_play[-2], id="edge:consent", body=ConsentChanged(Consent(store_transcript=allowed)))
+    session_id = await record(broker, with_card([*role_play[:-1], changed, role_play[-1]]))
+    assert await final_scorecard(context(broker), session_id) == "equal"
+    assert least_s < (await kept(broker, session_id))[1] <= most_s
 
 
 async def test_the_live_card_is_confirmed_and_kept(broker: Broker, role_play: list[Event]) -> None:

@@ -13,8 +13,9 @@ from shared.broker.blocking import BlockingConnection
 from shared.broker.writer import WriterLimits
 from shared.clock import ManualClock
 from shared.errors import Overloaded
-from shared.events import Event, TurnStarted
+from shared.events import Consent, Event, TurnStarted
 from shared.redis_server import RedisServer
+from shared.retention import Retention, consent_to_state
 from shared.streams import new_session_id
 from shared.testing.brokers import fake_broker, running
 from shared.wire import AudioFrame, decode_audio
@@ -246,9 +247,26 @@ async def test_expire_reaches_every_key_of_a_session(broker: Broker) -> None:
     broker.publish_audio(keys.audio_in, AudioFrame(0, 1920, (b"x",)))
     broker.publish_audio(keys.audio_out, AudioFrame(0, 1920, (b"x",)))
     broker.publish_event(keys, Event("e", session_id, "voice", 1, 0, 0, TurnStarted("u1", "user", 0)))
+    await broker.client.set(keys.scorecard, b"{}")
     assert await broker.writer.drain()
     await broker.expire(session_id, 100)
-    assert [0 < await broker.client.ttl(key) <= 100 for key in keys.all()] == [True] * 4
+    assert [0 < await broker.client.ttl(key) <= 100 for key in keys.all()] == [True] * 5
+
+
+@pytest.mark.parametrize(("consent", "sound_s"), [(Consent(store_audio=True), 100), (Consent(), 10), (None, 10)])
+async def test_an_ended_session_is_let_go_as_its_consent_allows(
+    broker: Broker, consent: Consent | None, sound_s: int
+) -> None:
+    session_id = new_session_id(1)
+    keys = broker.keys(session_id)
+    if consent:
+        await broker.client.hset(keys.state, mapping=consent_to_state(consent))
+    broker.publish_audio(keys.audio_in, AudioFrame(0, 1920, (b"x",)))
+    broker.publish_event(keys, Event("e", session_id, "voice", 1, 0, 0, TurnStarted("u1", "user", 0)))
+    assert await broker.writer.drain()
+    await broker.let_go(session_id, Retention(100, 10))
+    assert sound_s - 5 <= await broker.client.ttl(keys.audio_in) <= sound_s
+    assert 5 <= await broker.client.ttl(keys.events) <= 10
 
 
 def encode(seq: int) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from redis.crc import key_slot
 
 from shared.broker import Broker
-from shared.events import Event, Notice, SessionEnded
+from shared.events import Event, Notice, SessionEnded, SessionStarted
 from shared.leases import Lease, LeaseHolder, RequestQueue, ensure_group
 from shared.presence import Presence, Status, list_processes
 from shared.session_worker import Publisher, SessionWorker
@@ -155,6 +155,10 @@ async def test_sessions_of_every_node_are_served_to_their_end(cluster_broker: Br
     task = asyncio.create_task(worker.run(stopping))
     ids = [new_session_id(n) for n in range(12)]
     async with asyncio.timeout(20):
+        for session_id in ids:  # a session begins before anybody is asked to serve it
+            begun = Event("begun", session_id, "edge", 1, 0, 0, SessionStarted("echo", "en"))
+            broker.publish_event(broker.keys(session_id), begun)
+        await broker.writer.drain()
         for session_id in ids:
             await RequestQueue(broker).admit(stream, session_id, {}, by_slots=False)
         while len(worker.sessions) < 12:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.coaching.detector import default_detector
 from shared.events import TurnEnded
 
 
@@ -53,6 +54,20 @@ def test_turns_with_several_questions(scene: Any, measure: Any) -> None:
     ask(scene, 2, "Klopt dat?", 20)
     value = measure(scene, "turns_with_several_questions")
     assert (value.value, value.band) == (1.0, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How many people plan the routes today, and who decides about the budget, and when do you want to start?",
+        "how many people plan the routes today and who decides about the budget and when do you want to start",
+    ],
+)
+def test_several_questions_are_those_that_the_detector_sees(english: Any, measure: Any, text: str) -> None:
+    """A recogniser often writes one "?" for all of them, or none: the verdict and the figure must not differ."""
+    assert default_detector().detect(text, "en").stacked
+    ask(english, 1, text, 0)
+    assert measure(english, "turns_with_several_questions").value == 1.0
 
 
 def test_no_question_is_told_apart_from_none_of_a_kind(scene: Any, measure: Any) -> None:
