@@ -30,8 +30,8 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@$(BIN)/splitbrain models install
 	@touch $@
 
-# Two processes: half of the suite waits for sound, sockets and processes in real time.
-TESTS := $(BIN)/pytest -n 2 --dist loadgroup
+# Three processes: half of the suite waits for sound, sockets and processes in real time.
+TESTS := $(BIN)/pytest -n 3 --no-loadscope-reorder
 
 test: $(READY) ## Run all tests
 	$(TESTS)

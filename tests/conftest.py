@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling
 
 from services.command_line.deployment import Deployment, own_deployment
 from shared.broker import Broker
@@ -55,26 +57,38 @@ async def running_stack() -> AsyncIterator[Deployment]:
         yield deployment
 
 
-GROUPS = ("stack", "browser", "speech", "cluster")
+GROUPS = {
+    "pipeline/test_real_stack": "stack",
+    "browser/test_conversation": "stack",
+    "browser/": "browser",
+    "voice_worker/hosts/": "speech",
+    "voice_worker/speech/": "speech",
+    "broker/test_cluster": "cluster",
+}
+"""Parts of a test's path -> the heavy thing that it shares with others: a whole stack, a browser, speech models."""
+
+ORDER = tuple(dict.fromkeys(GROUPS.values()))
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of a test, "" if it shares nothing heavy."""
+    return next((group for part, group in GROUPS.items() if part in nodeid), "")
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends the tests of a group to one process, all others one by one.
+
+    pytest-xdist's own way, `--dist loadgroup`, does nothing with pytest 9: it renames tests, which has no effect there.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid) or nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares something heavy, and begin with it, where tests run in several processes."""
-    ranks: dict[str, int] = {}
-    for item in items:
-        group = _group(item)
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
-        ranks[item.nodeid] = GROUPS.index(group) if group else len(GROUPS)
-    items.sort(key=lambda item: ranks[item.nodeid])
-
-
-def _group(item: pytest.Item) -> str:
-    names = set(getattr(item, "fixturenames", ()))
-    if "running_stack" in names or "pipeline/test_real_stack" in item.nodeid:
-        return "stack"
-    if "chromium" in names:
-        return "browser"
-    if "/hosts/" in item.nodeid or "voice_worker/speech/" in item.nodeid:
-        return "speech"
-    return "cluster" if "broker/test_cluster" in item.nodeid else ""
+    """Begin with the heavy groups: one that starts last would run alone at the end."""
+    items.sort(key=lambda item: ORDER.index(group) if (group := group_of(item.nodeid)) else len(ORDER))

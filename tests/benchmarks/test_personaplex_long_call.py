@@ -8,7 +8,7 @@ import torch
 from benchmarks.personaplex_long_call import PADDING_BONUS, LongCall, Rebuilt, Record, faults, prompt
 from services.voice_worker.engines.personaplex.model.priming import Prompt
 
-CONTEXT = 600
+CONTEXT = 300
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -26,17 +26,17 @@ def call(n_frames: int, given: Prompt, padding_bonus: float) -> Record:
 
 
 def test_a_call_is_rebuilt_in_calm_moments_and_nobody_notices() -> None:
-    record = call(800, prompt(300), PADDING_BONUS)
-    assert (record.fed, record.answered, record.muted, record.restarts) == (800, 800, 0, [])
+    record = call(400, prompt(150), PADDING_BONUS)
+    assert (record.fed, record.answered, record.muted, record.restarts) == (400, 400, 0, [])
     assert faults(record) == []
     assert len(record.rebuilt) >= 5
     assert not any(one.forced for one in record.rebuilt)
     assert all(0.8 * CONTEXT <= one.position < 0.95 * CONTEXT for one in record.rebuilt)
-    assert all(300 <= one.now < one.position for one in record.rebuilt)
+    assert all(150 <= one.now < one.position for one in record.rebuilt)
 
 
 def test_a_call_that_is_never_calm_is_rebuilt_before_its_context_is_full() -> None:
-    record = call(400, prompt(300), 0.0)
+    record = call(200, prompt(150), 0.0)
     assert faults(record) == []
     assert len(record.rebuilt) >= 2
     assert all(one.forced for one in record.rebuilt)
