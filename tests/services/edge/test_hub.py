@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,15 +31,18 @@ class Cable:
         self._host, self._port = parts.hostname, parts.port
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self.port = 0
+        # Bound and never listening: it keeps the port for us while the cable is out.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def plug(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port, reuse_port=True)
 
     async def pull(self) -> None:
         assert self._server is not None
@@ -46,6 +50,9 @@ class Cable:
         for writer in list(self._writers):
             writer.transport.abort()
         await self._server.wait_closed()
+
+    def close(self) -> None:
+        self._place.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
@@ -74,6 +81,7 @@ async def cable(real_redis_url: str) -> AsyncIterator[Cable]:
     await cable.plug()
     yield cable
     await cable.pull()
+    cable.close()
 
 
 async def _notice(talker: Talker, code: str) -> dict[str, Any]:
