@@ -55,9 +55,10 @@ demo: $(READY) ## Have a conversation by itself, on one machine, with no key and
 gpu: $(READY) ## On a machine with an NVIDIA GPU: check and measure the personaplex engine (docs/engines.md)
 	@bash scripts/gpu_check.sh
 
-bench: $(READY) ## Measure frame round trips and answer times (docs/performance.md)
+bench: $(READY) ## Measure frame round trips, answer times and PersonaPlex batches (docs/performance.md)
 	$(BIN)/python -m benchmarks.frame_round_trip
 	$(BIN)/python -m benchmarks.turn_latency
+	$(BIN)/python -m benchmarks.personaplex_batch
 
 clean: ## Remove what was built, the virtual environment too
 	rm -rf $(VENV) dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

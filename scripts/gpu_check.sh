@@ -22,9 +22,9 @@ for case in tests/fixtures/personaplex/*.json; do
     step "$bin/splitbrain" check personaplex --parity "$case" --dtype bfloat16
 done
 step "$bin/splitbrain" models size personaplex
-step "$bin/python" -m benchmarks.personaplex_batch --device cuda
+step "$bin/python" -m benchmarks.personaplex_ticks --size 7b --device cuda --sessions 1 2 8 16
 if [[ -n "${HF_TOKEN:-}" ]]; then
     step "$bin/splitbrain" models pull personaplex
-    step "$bin/python" -m benchmarks.personaplex_batch --device cuda --weights default
+    step "$bin/python" -m benchmarks.personaplex_ticks --weights default --device cuda --sessions 1 2 8 16
 fi
 exit "$failed"
