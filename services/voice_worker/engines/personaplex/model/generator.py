@@ -69,6 +69,7 @@ class BatchGenerator:
         self._seed = torch.zeros(slots, dtype=torch.long, device=device)
         self._top_k = torch.ones(2, slots, dtype=torch.long, device=device)
         self._temperature = torch.zeros(2, slots, device=device)
+        self._narrow = [False] * slots  # slots whose audio top-k is below the largest
         self._penalty = torch.ones(slots, device=device)
         self._padding_bonus = torch.zeros(slots, device=device)
         graphs_off = device.type != "cuda"
@@ -124,8 +125,11 @@ class BatchGenerator:
         top_k: torch.Tensor,
         key: torch.Tensor,
     ) -> torch.Tensor:
+        # A recorded graph cannot change its mind when a slot with another top-k comes.
+        ranked = self.device.type == "cuda" or any(self._narrow)
+
         def choose(codebook: int, logits: torch.Tensor) -> torch.Tensor:
-            free = sample(logits, temperature, top_k, key, 1 + codebook, self._max_top_k)
+            free = sample(logits, temperature, top_k, key, 1 + codebook, self._max_top_k, ranked)
             return torch.where(forced[:, codebook] >= 0, forced[:, codebook], free)
 
         return self._depth(text, hidden, choose)
@@ -140,6 +144,7 @@ class BatchGenerator:
         self._temperature[1, slot] = sampling.audio_temperature
         self._top_k[0, slot] = sampling.text_top_k
         self._top_k[1, slot] = sampling.audio_top_k
+        self._narrow[slot] = sampling.audio_temperature > 0 and sampling.audio_top_k < self._max_top_k
         self._penalty[slot] = sampling.repetition_penalty
         self._padding_bonus[slot] = sampling.padding_bonus
 

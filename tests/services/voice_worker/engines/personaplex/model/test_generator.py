@@ -105,3 +105,12 @@ def test_it_tells_what_its_state_takes() -> None:
         BatchGenerator(tiny.language_model(), 4).n_state_bytes()
         > BatchGenerator(tiny.language_model(), 2).n_state_bytes()
     )
+
+
+def test_a_neighbour_with_another_top_k_changes_nothing() -> None:
+    def said(neighbour: Sampling) -> list[list[int]]:
+        generator = primed(2, Sampling(seed=3))
+        generator.configure(1, neighbour)
+        return [step(generator, active=(0, 1)).frame[0].tolist() for _ in range(6)]
+
+    assert said(Sampling(seed=9)) == said(Sampling(seed=9, audio_top_k=20))

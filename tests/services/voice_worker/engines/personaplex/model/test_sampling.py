@@ -66,3 +66,12 @@ def test_what_was_said_lately_becomes_less_likely() -> None:
     assert changed.tolist() == [[1.0, -4.0, 1.0, 0.5]]
     assert penalise(logits, recent, torch.tensor([1.0])).tolist() == logits.tolist()
     assert penalise(logits, torch.full((1, 4), -1), torch.tensor([2.0])).tolist() == logits.tolist()
+
+
+def test_leaving_the_order_out_draws_the_same_tokens() -> None:
+    logits = torch.randn(200, 300, generator=torch.Generator().manual_seed(0))
+    temperature, top_k = torch.full((200,), 0.9), torch.full((200,), 64)
+    temperature[:20] = 0.0
+    keys = key_of(torch.arange(200), torch.arange(200))
+    ranked = sample(logits, temperature, top_k, keys, 2, 64)
+    assert torch.equal(sample(logits, temperature, top_k, keys, 2, 64, ranked=False), ranked)
