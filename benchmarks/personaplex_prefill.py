@@ -196,11 +196,11 @@ class Call:
                 at_second(int(frame * TICK_S))
             for offset_s, callers in self._moments():
                 due_s = begin_s + frame * TICK_S + offset_s
-                time.sleep(max(due_s - time.monotonic(), 0))
+                time.sleep(max(due_s - time.monotonic(), 0))  # callers send in real time: that is what is measured
                 self.loop.post(partial(_feed, callers, [caller.next_sound(due_s) for caller in callers]))
         deadline_s = time.monotonic() + LAST_FRAMES_S
         while time.monotonic() < deadline_s and any(len(caller.got) < len(caller.due) for caller in self.callers):
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # looks again; after the measured frames
 
 
 def ninth(call: Call, rounds: int) -> list[Caller]:

@@ -120,6 +120,6 @@ async def test_each_of_eight_callers_gets_as_many_frames_as_it_sent(address: str
         connection.transport.abort()
         async with asyncio.timeout(10):
             while not engine._free:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # looks again; nothing depends on how long this is
         newcomer = await stack.enter_async_context(calling(http, address))
         await hold(newcomer, 5, 300.0)

@@ -57,7 +57,7 @@ async def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     assert await child.run() == 0
     async with asyncio.timeout(5):
         while _runs(int(lines[0])):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # looks again: a process ends when the kernel has ended it
 
 
 def _runs(pid: int) -> bool:
