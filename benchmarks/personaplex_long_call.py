@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +22,8 @@ import torch
 from benchmarks.figures import number, table
 from benchmarks.personaplex_batch import sounds
 from benchmarks.personaplex_prefill import VOICE_FRAMES
-from services.voice_worker.engines.personaplex.inputs import SlotInput, SlotOutput
 from services.voice_worker.engines.personaplex.model import tiny
-from services.voice_worker.engines.personaplex.model.batch import Batch
+from services.voice_worker.engines.personaplex.model.batch import Batch, RestingBatch
 from services.voice_worker.engines.personaplex.model.codec import BatchCodec
 from services.voice_worker.engines.personaplex.model.generator import BatchGenerator
 from services.voice_worker.engines.personaplex.model.priming import Prompt
@@ -34,8 +33,7 @@ from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
 from services.voice_worker.engines.personaplex.pacing import TICK_S
 from services.voice_worker.engines.personaplex.primer import HARD_SHARE, Primer
 from services.voice_worker.engines.personaplex.slot import Conversation, FrameOut, Phase
-from services.voice_worker.engines.personaplex.tokens import PAD
-from services.voice_worker.engines.personaplex.words import WordAssembler
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from shared.audio import FRAME_MS
 
 FRAMES: Final = 15_000
@@ -52,18 +50,6 @@ MAX_GROWTH_MB: Final = 16.0
 """Resident memory that may come after the first 1,000 frames: what the allocator keeps for itself, not a leak."""
 
 HEADS = ("frames", "minutes", "answered", "muted", "RSS MB", "states MB", "rebuilt", "restarted", "ms a frame")
-
-
-class RestingBatch(Batch):
-    """A batch that is silent while the model pads. The tiny codec is never silent: there would be no calm moment."""
-
-    def tick(self, inputs: Mapping[int, SlotInput]) -> dict[int, SlotOutput]:
-        """As the batch's own."""
-        outputs = super().tick(inputs)
-        return {
-            slot: replace(output, pcm=np.zeros_like(output.pcm)) if output.text == PAD else output
-            for slot, output in outputs.items()
-        }
 
 
 class SteppedLoop(ModelLoop):

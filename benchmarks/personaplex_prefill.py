@@ -31,8 +31,8 @@ from services.voice_worker.engines.personaplex.model.voice_files import CodesVoi
 from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
 from services.voice_worker.engines.personaplex.pacing import TICK_S
 from services.voice_worker.engines.personaplex.slot import Conversation, FrameOut
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.engines.personaplex.tokens import N_STREAMS, Codes
-from services.voice_worker.engines.personaplex.words import WordAssembler
 
 CALLERS: Final = 8
 VOICE_FRAMES: Final = 100

@@ -18,13 +18,13 @@ import torch
 from moshi.models import loaders
 
 from benchmarks.figures import percentile, table
-from services.voice_worker.engines.personaplex import weights
 from services.voice_worker.engines.personaplex.inputs import SlotInput
 from services.voice_worker.engines.personaplex.model import checkpoint, tiny
 from services.voice_worker.engines.personaplex.model.batch import Batch
 from services.voice_worker.engines.personaplex.model.codec import BatchCodec
 from services.voice_worker.engines.personaplex.model.generator import BatchGenerator
 from services.voice_worker.engines.personaplex.model.sampling import Sampling
+from services.voice_worker.engines.personaplex.weights import store as weights
 from shared.audio import FRAME_SAMPLES
 
 BUDGET_MS = 80.0

@@ -22,7 +22,7 @@ UNMIRRORED = {
     "services/voice_worker/engines/personaplex/metrics.py": "declarations only",
     "services/voice_worker/engines/personaplex/model/stt_files.py": "model/test_stt.py loads folders with it",
     "services/voice_worker/engines/personaplex/model/tiny_stt.py": "model/test_stt.py runs on it",
-    "services/voice_worker/engines/personaplex/text.py": "declarations only",
+    "services/voice_worker/engines/personaplex/steering/text.py": "declarations only",
     "services/voice_worker/listener/decisions.py": "declarations only",
     "services/voice_worker/listener/metrics.py": "declarations only",
     "services/voice_worker/listener/spec.py": "declarations only",

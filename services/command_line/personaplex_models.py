@@ -14,7 +14,7 @@ from services.command_line.roles import ROLES, missing_extra
 from shared.errors import ConfigError, ModelCorrupt, ModelMissing
 
 if TYPE_CHECKING:
-    from services.voice_worker.engines.personaplex.sizing import Card, Fit
+    from services.voice_worker.engines.personaplex.weights.sizing import Card, Fit
     from services.voice_worker.speech.models import ModelStatus
 
 NAME = "personaplex"
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> Exit:
 
 def status(models_dir: Path | None, *, hashed: bool) -> ModelStatus:
     """Return the state of the weights as one optional model. ModelCorrupt if their checksums cannot be read."""
-    from services.voice_worker.engines.personaplex import weights
+    from services.voice_worker.engines.personaplex.weights import store as weights
     from services.voice_worker.speech.models import ModelStatus, default_models_dir
 
     folder = (models_dir or default_models_dir()) / NAME
@@ -64,7 +64,7 @@ def status(models_dir: Path | None, *, hashed: bool) -> ModelStatus:
 def _pull(options: argparse.Namespace) -> Exit:
     # The plain transfer goes on where it broke off; who sets this to 0 gets the hub's own. It is read at import.
     os.environ.setdefault(XET_VARIABLE, "1")
-    from services.voice_worker.engines.personaplex import weights
+    from services.voice_worker.engines.personaplex.weights import store as weights
 
     folder = Path(options.folder) if options.folder else None
     if folder is None and options.models_dir:
@@ -89,7 +89,7 @@ def _pull(options: argparse.Namespace) -> Exit:
 
 
 def _size(options: argparse.Namespace) -> Exit:
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     name, memory_bytes, card = _chosen(options)
     fit = sizing.fit(memory_bytes, weight_bits=options.weights, context=options.context)
@@ -106,7 +106,7 @@ def _size(options: argparse.Namespace) -> Exit:
 
 def _chosen(options: argparse.Namespace) -> tuple[str, int, Card | None]:
     """Return name, bytes and, if it is known, the data of the card that is asked about."""
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     if options.memory_gb:
         return f"{options.memory_gb:g} GB", round(options.memory_gb * 1e9), None
@@ -136,7 +136,7 @@ def _gpu_here() -> tuple[str, int]:
 
 def _most(fit: Fit, card: Card | None) -> int:
     """Return the slots that fit the memory and, if the card is known, can be read within a tick."""
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     if card is None:
         return fit.slots
@@ -146,7 +146,7 @@ def _most(fit: Fit, card: Card | None) -> int:
 
 def _refusal(name: str, fit: Fit, card: Card | None, slots: int) -> str:
     """Return why so many slots cannot be; "" if they can, as far as arithmetic tells."""
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     if fit.slots == 0 or slots > fit.slots:
         wanted = max(slots, 1)
@@ -164,7 +164,7 @@ def _refusal(name: str, fit: Fit, card: Card | None, slots: int) -> str:
 
 
 def _say(name: str, fit: Fit, card: Card | None, slots: int) -> None:
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     seconds = fit.context * sizing.TICK_MS / 1e3
     shape = f"{fit.weight_bits}-bit weights and {fit.context} frames ({seconds:.0f} s)"
@@ -189,7 +189,7 @@ def _say(name: str, fit: Fit, card: Card | None, slots: int) -> None:
 
 
 def _as_json(fit: Fit, card: Card | None, slots: int) -> dict[str, object]:
-    from services.voice_worker.engines.personaplex import sizing
+    from services.voice_worker.engines.personaplex.weights import sizing
 
     floor_ms = cap = None
     if card is not None:

@@ -18,7 +18,7 @@ from benchmarks.personaplex_prefill import (
     sort_frames,
 )
 from services.voice_worker.engines.personaplex.slot import Conversation
-from services.voice_worker.engines.personaplex.words import WordAssembler
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 
 
 def caller(due: list[float], took: list[float | None]) -> Caller:

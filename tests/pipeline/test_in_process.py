@@ -17,16 +17,10 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from aiohttp.test_utils import TestServer
 
 from services.coach_worker.policy import PolicyBrain
 from services.coach_worker.session import CoachParts, CoachSession
 from services.command_line.wav import read_wav
-from services.edge.app import EdgeApp
-from services.edge.gate import Gate
-from services.edge.hub import Hub
-from services.edge.records import SessionRecords
-from services.edge.session import Doors
 from services.edge.settings import EdgeSettings
 from services.evaluator.session import EvaluatorSession
 from services.voice_worker.engines.base import SessionSpec
@@ -47,6 +41,7 @@ from shared.coaching.knowledge import load_knowledge
 from shared.session_worker import SessionWorker
 from shared.testing.brokers import running, twin
 from shared.testing.tones import ToneSynthesizer
+from tests.pipeline.serving import serving_edge
 
 SPEECH = Path(__file__).parents[1] / "fixtures" / "audio" / "en_human"
 SAID = "How many people are planning the routes today?"
@@ -93,19 +88,11 @@ async def address(broker: Broker) -> AsyncIterator[str]:
             asyncio.create_task(_evaluator(others[2]).run(stopping)),
         ]
         settings = EdgeSettings(port=0, engines="cascade", idle_s=30, input_burst_s=600)
-        doors = Doors(settings, broker, SessionRecords(broker, settings.retention, settings.max_session_s))
-        hub = Hub(doors)
-        server = TestServer(EdgeApp(doors, hub, Gate(settings, broker.client, broker.clock)).application())
-        await server.start_server()
-        keeper = asyncio.create_task(hub.run())
-        yield f"http://127.0.0.1:{server.port}"
-        await hub.drain(5)
-        keeper.cancel()
-        await server.close()
+        async with serving_edge(broker, settings) as address:
+            yield address
         stopping.set()
         async with asyncio.timeout(20):
             await asyncio.gather(*tasks)
-        await asyncio.gather(keeper, return_exceptions=True)
 
 
 async def _voice(broker: Broker, stack: AsyncExitStack) -> VoiceWorker:

@@ -9,13 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import numpy as np
 import pytest
-from aiohttp import web
 
-from services.edge.app import EdgeApp
-from services.edge.gate import Gate
-from services.edge.hub import Hub
-from services.edge.records import SessionRecords
-from services.edge.session import Doors
 from services.edge.settings import EdgeSettings
 from services.voice_worker.engines.personaplex.build import build_engine
 from services.voice_worker.engines.personaplex.engine import PersonaPlexEngine
@@ -26,6 +20,7 @@ from shared.audio.ogg import OggOpusDemuxer, OggOpusMuxer
 from shared.audio.opus import OpusDecoder, OpusEncoder
 from shared.broker import Broker
 from shared.testing.brokers import running, twin
+from tests.pipeline.serving import serving_edge
 
 CLIENTS = 8
 FRAMES = 25
@@ -33,7 +28,9 @@ FRAMES = 25
 
 @pytest.fixture
 async def engine() -> AsyncIterator[PersonaPlexEngine]:
-    made = build_engine(VoiceSettings(personaplex_model="tiny", personaplex_slots=CLIENTS))
+    made = build_engine(
+        VoiceSettings(personaplex_model="tiny", personaplex_slots=CLIENTS, personaplex_padding_bonus=0.0)
+    )
     await made.start()
     yield made
     await made.aclose()
@@ -50,23 +47,11 @@ async def address(real_broker: Broker, engine: PersonaPlexEngine) -> AsyncIterat
         settings = EdgeSettings(
             port=0, engines="personaplex", resume_s=0, default_language="en", max_per_user=20, new_per_minute=600
         )
-        doors = Doors(settings, real_broker, SessionRecords(real_broker, settings.retention, settings.max_session_s))
-        hub = Hub(doors)
-        app = EdgeApp(doors, hub, Gate(settings, real_broker.client, real_broker.clock)).application()
-        # As the edge itself runs it; aiohttp's test server cancels the handler of a caller who vanishes.
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        keeper = asyncio.create_task(hub.run())
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        await hub.drain(5)
-        keeper.cancel()
-        await runner.cleanup()
+        async with serving_edge(real_broker, settings) as address:
+            yield address
         stopping.set()
         async with asyncio.timeout(20):
             await asyncio.gather(task, return_exceptions=True)
-        await asyncio.gather(keeper, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from services.voice_worker.engines.base import EngineHost, SessionSpec
 from services.voice_worker.engines.personaplex import metrics
+from services.voice_worker.engines.personaplex.listening.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.model.assemble import Model
 from services.voice_worker.engines.personaplex.model.priming import Prompt
 from services.voice_worker.engines.personaplex.model.sampling import Sampling
@@ -20,10 +21,9 @@ from services.voice_worker.engines.personaplex.model.voices import MAX_LOADED, V
 from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
 from services.voice_worker.engines.personaplex.past import past_frames
 from services.voice_worker.engines.personaplex.session import PersonaPlexSession, SessionTools
-from services.voice_worker.engines.personaplex.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.slot import HISTORY_FRAMES, Conversation, Mode
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.engines.personaplex.tokens import Codes
-from services.voice_worker.engines.personaplex.words import WordAssembler
 from services.voice_worker.media_thread import MediaThread
 from shared.audio import FRAME_MS
 from shared.errors import EngineError, SplitbrainError
@@ -71,6 +71,7 @@ class PersonaPlexEngine:
         self._sessions: set[PersonaPlexSession] = set()
         self._broken = ""
         self._renewing: set[asyncio.Task[None]] = set()
+        self._opening: set[asyncio.Future[None]] = set()
         self._model: Model
         self._library: VoiceLibrary
         self._loop: ModelLoop
@@ -99,8 +100,12 @@ class PersonaPlexEngine:
         except SplitbrainError as error:
             raise EngineError(f"personaplex cannot start: {error}") from error
         self._codec = MediaThread(events, CODEC_JOBS)
-        self._library = self._model.make_library(self._encode_voice)
-        await asyncio.to_thread(self._read_voices)
+        try:
+            self._library = self._model.make_library(self._encode_voice)
+            await asyncio.to_thread(self._read_voices)
+        except BaseException:
+            await self.aclose()
+            raise
         log.info("personaplex is ready: %d slots", self.slots)
 
     async def open(self, spec: SessionSpec, host: EngineHost) -> PersonaPlexSession:
@@ -142,12 +147,17 @@ class PersonaPlexEngine:
         seat.on_frames = session.on_frames
         seat.on_state = lambda state, why: _on_loop(events, partial(_tell_state, session, ready, state, why))
         self._sessions.add(session)
+        self._opening.add(ready)
         try:
             self._loop.post(partial(self._loop.sit, seat, history))
+            if self._broken:  # it failed after `open` looked, and will never say more
+                raise EngineError(f"the model failed: {self._broken}")
             await ready
         except BaseException:
             await session.close()
             raise
+        finally:
+            self._opening.discard(ready)
         metrics.READY_SECONDS.observe(events.time() - began_s)
         return session
 
@@ -174,7 +184,8 @@ class PersonaPlexEngine:
             wanted = (tone, summary or told[1])
             if wanted != told:
                 told = wanted
-                task = asyncio.get_running_loop().create_task(self._renew(spec, seat, *wanted))
+                is_newest = partial(lambda wanted: wanted == told, wanted)
+                task = asyncio.get_running_loop().create_task(self._renew(spec, seat, *wanted, is_newest))
                 self._renewing.add(task)
                 task.add_done_callback(self._renewing.discard)
 
@@ -186,10 +197,14 @@ class PersonaPlexEngine:
         self._sessions.discard(session)
         self._free.append(session.seat.talk.slot)
 
-    async def _renew(self, spec: SessionSpec, seat: Seat, tone: Tone, summary: str) -> None:
-        """Prepare the prompt with which the slot is primed the next time."""
+    async def _renew(
+        self, spec: SessionSpec, seat: Seat, tone: Tone, summary: str, is_newest: Callable[[], bool]
+    ) -> None:
+        """Prepare the prompt with which the slot is primed the next time, unless another was wanted meanwhile."""
         try:
-            seat.prompt = await self._prompt(spec, tone, summary)
+            prompt = await self._prompt(spec, tone, summary)
+            if is_newest():
+                seat.prompt = prompt
         except EngineError as error:
             log.warning("the next prompt keeps its old words: %s", error)
 
@@ -221,6 +236,9 @@ class PersonaPlexEngine:
 
     def _model_failed(self, reason: str) -> None:
         self._broken = reason
+        for ready in self._opening:
+            if not ready.done():
+                ready.set_exception(EngineError(f"the model failed: {reason}"))
         for session in list(self._sessions):
             session.on_failed(f"the model failed: {reason}")
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.voice_worker.engines.personaplex.script import UNFORCED, Forcing
+from services.voice_worker.engines.personaplex.steering.script import UNFORCED, Forcing
 from services.voice_worker.engines.personaplex.tokens import Codes
 
 N_RECENT: Final = 64

@@ -5,6 +5,7 @@ A tick begins when every talking slot has a frame, or when it is due. Commands c
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import threading
@@ -131,6 +132,9 @@ class ModelLoop:
             self.batch = self._make_batch()
             self.primer = Primer(self.batch)
             self.batch.warm_up()
+            # The modules of a model are so many objects that one full collection takes as long as two ticks.
+            gc.collect()
+            gc.freeze()
         except BaseException as error:
             self._failed = True
             self.loaded.set_exception(error)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from services.voice_worker.engines.base import Past
 from services.voice_worker.engines.personaplex.model_loop import ModelLoop
-from services.voice_worker.engines.personaplex.text import Tokenizer
+from services.voice_worker.engines.personaplex.steering.text import Tokenizer
 from services.voice_worker.engines.personaplex.tokens import AGENT, EPAD, N_CODEBOOKS, N_STREAMS, PAD, USER, Codes
 from services.voice_worker.listener.reframer import Reframer
 from shared.audio import FRAME_MS, FRAME_SAMPLES

@@ -12,11 +12,11 @@ import numpy as np
 
 from services.voice_worker.engines.base import EngineHost, Packets, SessionSpec
 from services.voice_worker.engines.personaplex import metrics
-from services.voice_worker.engines.personaplex.agent_turns import AgentTurns, Told
+from services.voice_worker.engines.personaplex.listening.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
-from services.voice_worker.engines.personaplex.script import build_script
-from services.voice_worker.engines.personaplex.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.slot import FrameOut
+from services.voice_worker.engines.personaplex.steering.agent_turns import AgentTurns, Told
+from services.voice_worker.engines.personaplex.steering.script import build_script
 from services.voice_worker.listener.reframer import Reframer
 from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.signals import (

@@ -14,12 +14,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.voice_worker.engines.personaplex.guards import LoopGuard, RepetitionWindow, SilenceGuard
 from services.voice_worker.engines.personaplex.inputs import SlotInput, SlotOutput
-from services.voice_worker.engines.personaplex.script import Forcing, Script
-from services.voice_worker.engines.personaplex.script_player import Dropped, ScriptPlayer
+from services.voice_worker.engines.personaplex.steering.guards import LoopGuard, RepetitionWindow, SilenceGuard
+from services.voice_worker.engines.personaplex.steering.script import Forcing, Script
+from services.voice_worker.engines.personaplex.steering.script_player import Dropped, ScriptPlayer
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.engines.personaplex.tokens import AGENT, N_STREAMS, PAD, SILENCE, USER, Codes
-from services.voice_worker.engines.personaplex.words import WordAssembler
 
 Pcm = NDArray[np.float32]
 Mode = Literal["free", "guided", "scripted"]
@@ -57,9 +57,10 @@ class Phase(Enum):
 class FrameOut:
     """One frame for the client. `pcm` [1920], None: silence. `consumed` is the entry that it answers.
 
-    `words` begin in it; `quiet`: no sound and no word; `began` and `ended` name scripts; `dropped` is what an
-    interruption cut off. `heard_text` and `pause` are what a recogniser made of the user's frame (-1: nothing);
-    `unplayed` are its tokens of silence that the model heard before this frame and that were answered to nobody.
+    `words` begin in it; `quiet`: no sound and no word; `began` and `ended` name scripts, `goes_on`: one has more to
+    say after it; `dropped` is what an interruption cut off. `heard_text` and `pause` are what a recogniser made of the
+    user's frame (-1: nothing); `unplayed` are its tokens of silence that the model heard before this frame and that
+    were answered to nobody.
     """
 
     pcm: Pcm | None
@@ -68,6 +69,7 @@ class FrameOut:
     quiet: bool = True
     began: str | None = None
     ended: str | None = None
+    goes_on: bool = False
     dropped: Dropped | None = None
     heard_text: int = -1
     pause: float = 0.0
@@ -91,6 +93,7 @@ class _Said:
     words: list[str] = field(default_factory=list)
     began: str | None = None
     ended: str | None = None
+    goes_on: bool = False
 
 
 class Conversation:
@@ -186,9 +189,18 @@ class Conversation:
         sounds = pcm is not None and float(np.sqrt(np.mean(pcm**2))) >= QUIET_RMS
         self._quiet = 0 if sounds or output.text != PAD else self._quiet + 1
         frame = FrameOut(
-            pcm, self._current or "", tuple(said.words), self._quiet > 0, said.began, said.ended, self._dropped
+            pcm,
+            self._current or "",
+            tuple(said.words),
+            quiet=self._quiet > 0,
+            began=said.began,
+            ended=said.ended,
+            goes_on=said.goes_on,
+            dropped=self._dropped,
+            heard_text=output.heard_text,
+            pause=output.pause,
+            unplayed=self._unplayed,
         )
-        frame = replace(frame, heard_text=output.heard_text, pause=output.pause, unplayed=self._unplayed)
         self._dropped, self._unplayed = None, ()
         self.n_frames += 1
         (self._held if self._current is None else self._out).append(frame)
@@ -326,7 +338,7 @@ class Conversation:
         said = _Said()
         is_own = self._forcing == Forcing()
         progress = self._player.advance(token)
-        said.began, said.ended = progress.started, progress.ended
+        said.began, said.ended, said.goes_on = progress.started, progress.ended, self._player.goes_on
         finished = self._words.advance(token) if is_own else self._words.flush()
         if finished:
             said.words.append(finished)

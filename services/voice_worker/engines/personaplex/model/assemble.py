@@ -16,23 +16,27 @@ import torch
 from moshi.models import loaders
 from numpy.typing import NDArray
 
-from services.voice_worker.engines.personaplex import sizing, weights
-from services.voice_worker.engines.personaplex.hearing import Hearing, SttConfig
+from services.voice_worker.engines.personaplex.listening.hearing import Hearing, SttConfig
 from services.voice_worker.engines.personaplex.model import checkpoint, tiny
-from services.voice_worker.engines.personaplex.model.batch import Batch
+from services.voice_worker.engines.personaplex.model.batch import Batch, RestingBatch
 from services.voice_worker.engines.personaplex.model.codec import BatchCodec
 from services.voice_worker.engines.personaplex.model.generator import BatchGenerator
 from services.voice_worker.engines.personaplex.model.stt import BatchStt
 from services.voice_worker.engines.personaplex.model.stt_files import SttFiles, load_stt, read_stt
 from services.voice_worker.engines.personaplex.model.tiny_stt import tiny_stt
 from services.voice_worker.engines.personaplex.model.voices import VoiceLibrary
-from services.voice_worker.engines.personaplex.text import Tokenizer
+from services.voice_worker.engines.personaplex.steering.text import Tokenizer
 from services.voice_worker.engines.personaplex.tokens import N_CODEBOOKS, Codes
+from services.voice_worker.engines.personaplex.weights import sizing
+from services.voice_worker.engines.personaplex.weights import store as weights
 from shared.errors import EngineError
 
 log = logging.getLogger(__name__)
 
 TINY: Final[Literal["tiny"]] = "tiny"
+TINY_PADDING_BONUS: Final = 50.0
+"""Left to itself the tiny model talks in every frame; with this it says the coach's words and else nothing."""
+
 Encode = Callable[[NDArray[np.float32]], Codes]
 Stt = SttFiles | Literal["tiny"] | None
 
@@ -80,7 +84,7 @@ def make_model(choice: ModelChoice, slots: int) -> Model:
 
 def _tiny_batch(slots: int, stt: Stt) -> Batch:
     torch.set_num_threads(int(os.environ.get("SPLITBRAIN_TORCH_THREADS", "1")))
-    return _batch(tiny.language_model(), tiny.codec(), slots, stt)
+    return _batch(tiny.language_model(), tiny.codec(), slots, stt, RestingBatch)
 
 
 def _real_batch(files: Any, device: torch.device, choice: ModelChoice, slots: int, stt: Stt) -> Batch:
@@ -91,13 +95,13 @@ def _real_batch(files: Any, device: torch.device, choice: ModelChoice, slots: in
     return _batch(lm, mimi, slots, stt)
 
 
-def _batch(lm: Any, mimi: Any, slots: int, stt: Stt) -> Batch:
+def _batch(lm: Any, mimi: Any, slots: int, stt: Stt, kind: type[Batch] = Batch) -> Batch:
     if stt is None:
-        return Batch(BatchGenerator(lm, slots), BatchCodec(mimi, slots, N_CODEBOOKS))
+        return kind(BatchGenerator(lm, slots), BatchCodec(mimi, slots, N_CODEBOOKS))
     recogniser = tiny_stt().to(lm.device) if stt == TINY else load_stt(stt, lm.device, lm.dtype)
     config = SttConfig() if stt == TINY else stt.config
     batch_stt = BatchStt(recogniser, slots, config)
-    return Batch(BatchGenerator(lm, slots), BatchCodec(mimi, slots, config.n_codebooks), batch_stt)
+    return kind(BatchGenerator(lm, slots), BatchCodec(mimi, slots, config.n_codebooks), batch_stt)
 
 
 def _find_stt(source: str) -> tuple[Stt, Hearing | None]:

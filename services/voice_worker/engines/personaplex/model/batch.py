@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from services.voice_worker.engines.personaplex.inputs import N_RECENT, SlotInput
 from services.voice_worker.engines.personaplex.model.codec import BatchCodec
 from services.voice_worker.engines.personaplex.model.generator import BatchGenerator, StepControl
 from services.voice_worker.engines.personaplex.model.stt import BatchStt
-from services.voice_worker.engines.personaplex.tokens import N_CODEBOOKS
+from services.voice_worker.engines.personaplex.tokens import N_CODEBOOKS, PAD
 from shared.audio import FRAME_SAMPLES
 
 _ON_PAD, _OTHERWISE, _ENCODES, _STEPS, _DECODES = range(5)
@@ -117,3 +118,18 @@ class Batch:
             heard_text=int(numbers[19]),
             pause=float(row[-1]),
         )
+
+
+class RestingBatch(Batch):
+    """A batch for the tiny model, whose random codec is never silent: silent while the model pads.
+
+    So its turns end, and there are calm moments, as with a codec that was trained.
+    """
+
+    def tick(self, inputs: Mapping[int, SlotInput]) -> dict[int, SlotOutput]:
+        """As the batch's own."""
+        outputs = super().tick(inputs)
+        return {
+            slot: replace(output, pcm=np.zeros_like(output.pcm)) if output.text == PAD else output
+            for slot, output in outputs.items()
+        }

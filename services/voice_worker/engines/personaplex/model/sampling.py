@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number: splitmix64's increment
@@ -62,7 +63,7 @@ def sample(
     out, which costs a third of the time: for rows that are greedy or have `max_top_k`. It draws the same tokens.
     """
     k = min(max_top_k, logits.shape[-1])
-    values, tokens = torch.topk(logits.float(), k, dim=-1, sorted=ranked)
+    values, tokens = _largest(logits.float(), k, ranked)
     noise = -torch.log(-torch.log(uniform(key, stream, tokens)))
     score = values + temperature[:, None] * noise
     if ranked:
@@ -85,6 +86,18 @@ def penalise(logits: torch.Tensor, recent: torch.Tensor, penalty: torch.Tensor) 
     less = torch.where(known, torch.where(old > 0, old / factor, old * factor) - old, torch.zeros_like(old))
     # A token that stands there twice is penalised once: the change of every place is the same, and the least counts.
     return logits + torch.zeros_like(logits).scatter_reduce(-1, index, less, "amin")
+
+
+def _largest(logits: torch.Tensor, k: int, ranked: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the `k` largest of each row and where they stand; a NaN counts as the largest.
+
+    On a CPU numpy's vectorised partition takes a third of the time of torch's top-k at 16 rows; it has no order.
+    """
+    if ranked or logits.device.type != "cpu":
+        largest = torch.topk(logits, k, dim=-1, sorted=ranked)
+        return largest.values, largest.indices
+    tokens = torch.from_numpy(np.argpartition(logits.numpy(), -k, axis=-1)[:, -k:])
+    return logits.gather(-1, tokens), tokens
 
 
 def _mixed(value: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from moshi.utils.compile import CUDAGraphed
 
-from services.voice_worker.engines.personaplex.hearing import SttConfig
+from services.voice_worker.engines.personaplex.listening.hearing import SttConfig
 from services.voice_worker.engines.personaplex.model import streaming
 from services.voice_worker.engines.personaplex.model.compiling import compile_only_on_gpu
 from shared.errors import EngineError

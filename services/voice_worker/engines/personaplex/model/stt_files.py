@@ -13,7 +13,7 @@ from moshi.models.lm import LMModel
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from services.voice_worker.engines.personaplex.hearing import SttConfig
+from services.voice_worker.engines.personaplex.listening.hearing import SttConfig
 from services.voice_worker.engines.personaplex.tokens import EPAD, PAD
 from shared.errors import EngineError
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.voice_worker.engines.personaplex.inputs import SlotInput, SlotOutput
-from services.voice_worker.engines.personaplex.script import FREE, Script, ScriptWord
 from services.voice_worker.engines.personaplex.slot import (
     GRACE_TICKS,
     INBOX_FRAMES,
@@ -18,8 +17,9 @@ from services.voice_worker.engines.personaplex.slot import (
     Mode,
     Phase,
 )
+from services.voice_worker.engines.personaplex.steering.script import FREE, Script, ScriptWord
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.engines.personaplex.tokens import PAD
-from services.voice_worker.engines.personaplex.words import WordAssembler
 
 HEARD = tuple(range(8))
 """Codes of whatever the user says."""

@@ -21,3 +21,9 @@ def test_settings_reach_the_engine() -> None:
     sampling = options.sampling
     assert (sampling.text_temperature, sampling.audio_temperature) == (0.1, 0.2)
     assert (sampling.repetition_penalty, sampling.padding_bonus) == (1.3, 2.0)
+
+
+def test_only_the_tiny_model_is_silenced_by_default() -> None:
+    assert build_engine(VoiceSettings())._options.sampling.padding_bonus == 0.0
+    tiny = build_engine(VoiceSettings(personaplex_model="tiny"))
+    assert tiny._options.sampling.padding_bonus == 50.0

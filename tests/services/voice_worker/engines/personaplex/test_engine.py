@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from services.voice_worker.engines.base import Past
+from services.voice_worker.engines.base import Past, SessionSpec
+from services.voice_worker.engines.personaplex.build import build_engine
+from services.voice_worker.engines.personaplex.engine import OPEN_LIMIT_S
 from services.voice_worker.engines.personaplex.model.batch import Batch
+from services.voice_worker.engines.personaplex.model.priming import Prompt
 from services.voice_worker.engines.personaplex.model.voice_files import CodesVoice
+from services.voice_worker.engines.personaplex.primer import Primer
+from services.voice_worker.settings import VoiceSettings
 from shared.audio import FRAME_SAMPLES
 from shared.audio.opus import OpusEncoder
-from shared.errors import EngineError
-from shared.events import CoachToVoice, DeliveryHints
+from shared.errors import EngineError, SplitbrainError
+from shared.events import CoachToVoice, DeliveryHints, Tone
 from shared.wire import AudioFrame
 from tests.services.voice_worker.engines.personaplex.conftest import Caller, MakeEngine
 
@@ -48,9 +54,9 @@ async def test_a_full_engine_says_so_and_a_slot_that_is_left_is_free_at_once(mak
 
 async def test_a_session_says_the_same_whoever_is_beside_it(make_engine: MakeEngine) -> None:
     """Seed and sound decide; slots and neighbours do not."""
-    alone = await Caller(await make_engine(slots=1), seed=5).open()
+    alone = await Caller(await make_engine(slots=1, padding_bonus=0.0), seed=5).open()
     await alone.talk(25)
-    engine = await make_engine(slots=3)
+    engine = await make_engine(slots=3, padding_bonus=0.0)
     neighbours = [await Caller(engine, number=n, seed=n).open() for n in (2, 3)]
     beside = await Caller(engine, seed=5).open()
     for _ in range(25):
@@ -143,18 +149,60 @@ async def test_a_model_that_fails_fails_its_sessions_and_admits_nobody(
         await Caller(engine).open()
 
 
-async def _until(is_there: Any) -> None:
-    import asyncio
+async def test_a_model_that_fails_while_it_is_primed_refuses_at_once(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await make_engine()
 
+    def fail(primer: Primer) -> None:
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(Primer, "work", fail)
+    async with asyncio.timeout(OPEN_LIMIT_S / 2):
+        with pytest.raises(EngineError, match="the device is lost"):
+            await Caller(engine).open()
+    assert len(engine._free) == 2
+
+
+async def test_of_two_prompts_the_one_wanted_last_counts(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first takes longer to prepare than the second."""
+    engine = await make_engine()
+    caller = await Caller(engine).open()
+    prepare, second_is_there = engine._prompt, asyncio.Event()
+
+    async def slowly(spec: SessionSpec, tone: Tone, summary: str) -> Prompt:
+        if summary == "First.":
+            await second_is_there.wait()
+        return await prepare(spec, tone, summary)
+
+    monkeypatch.setattr(engine, "_prompt", slowly)
+    caller.session.on_coach(CoachToVoice("u1", "Why?", summary="First."))
+    (first,) = engine._renewing
+    caller.session.on_coach(CoachToVoice("u2", "How?", summary="Second, and longer."))
+    (second,) = engine._renewing - {first}
+    await second
+    wanted = caller.session.seat.prompt
+    second_is_there.set()
+    await first
+    assert caller.session.seat.prompt is wanted
+
+
+async def test_a_wrong_folder_of_voices_leaves_no_model_running(tmp_path: Path) -> None:
+    engine = build_engine(VoiceSettings(personaplex_model="tiny", personaplex_voices=str(tmp_path / "none")))
+    with pytest.raises(SplitbrainError, match="none"):
+        await engine.start()
+    assert not engine._loop._thread.is_alive()
+
+
+async def _until(is_there: Any) -> None:
     async with asyncio.timeout(10):
         while not is_there():
             await asyncio.sleep(0.01)
 
 
 async def test_a_model_that_cannot_be_found_is_named(tmp_path: Path) -> None:
-    from services.voice_worker.engines.personaplex.build import build_engine
-    from services.voice_worker.settings import VoiceSettings
-
     engine = build_engine(VoiceSettings(personaplex_model=str(tmp_path), personaplex_device="cpu"))
     with pytest.raises(EngineError, match="personaplex cannot start"):
         await engine.start()

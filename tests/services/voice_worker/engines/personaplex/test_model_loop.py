@@ -19,7 +19,7 @@ from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
 from services.voice_worker.engines.personaplex.pacing import TICK_S, Pacer
 from services.voice_worker.engines.personaplex.primer import Primer
 from services.voice_worker.engines.personaplex.slot import Conversation, FrameOut, Phase
-from services.voice_worker.engines.personaplex.words import WordAssembler
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from shared.audio import FRAME_SAMPLES
 
 QUIET = np.zeros(FRAME_SAMPLES, dtype=np.float32)

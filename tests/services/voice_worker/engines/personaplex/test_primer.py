@@ -18,8 +18,8 @@ from services.voice_worker.engines.personaplex.model.sampling import Sampling
 from services.voice_worker.engines.personaplex.model.voice_files import CodesVoice, EmbeddedVoice, embedded_voice
 from services.voice_worker.engines.personaplex.primer import Primer
 from services.voice_worker.engines.personaplex.slot import Conversation, Phase
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.engines.personaplex.tokens import positions_of, prompt_frames
-from services.voice_worker.engines.personaplex.words import WordAssembler
 from shared.audio import FRAME_SAMPLES
 
 torch.set_num_threads(1)

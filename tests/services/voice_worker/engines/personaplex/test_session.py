@@ -18,6 +18,7 @@ from shared.events import (
     DeliveryHints,
     Interrupted,
     Notice,
+    Pause,
     Spoken,
     Transcript,
     TurnEnded,
@@ -137,12 +138,20 @@ async def test_a_turn_that_is_open_at_the_end_is_told(make_engine: MakeEngine) -
 
 
 async def test_the_models_own_words_can_be_interrupted(make_engine: MakeEngine) -> None:
-    caller = await Caller(await make_engine(), seed=1).open()
+    caller = await Caller(await make_engine(padding_bonus=0.0), seed=1).open()
     await caller.talk_until(lambda: len(said(caller).split()) > 3)
     caller.session.on_signal(InterruptionConfirmed(1, "u1", 0))
     await caller.talk_until(lambda: caller.host.of(Interrupted))
     assert caller.host.of(Interrupted)[0].dropped_text == ""
     assert caller.host.of(TurnEnded)[0].reason == "interrupted"
+
+
+async def test_a_pause_that_the_coach_wants_does_not_end_the_turn(make_engine: MakeEngine) -> None:
+    caller = await Caller(await make_engine(mode="scripted")).open()
+    hints = DeliveryHints(pauses=[Pause("sell", 1.5)])
+    caller.session.on_coach(CoachToVoice("u1", SENTENCE, hints))
+    await caller.talk_until(lambda: caller.host.of(TurnEnded))
+    assert said(caller) == SENTENCE
 
 
 async def test_an_answer_to_an_older_turn_is_not_said(make_engine: MakeEngine) -> None:
@@ -162,7 +171,7 @@ async def test_in_free_mode_the_coach_is_not_heard(make_engine: MakeEngine) -> N
 
 
 async def test_in_guided_mode_the_model_talks_until_the_coach_has_something(make_engine: MakeEngine) -> None:
-    caller = await Caller(await make_engine(), seed=1).open()
+    caller = await Caller(await make_engine(padding_bonus=0.0), seed=1).open()
     await caller.talk_until(lambda: said(caller))
     caller.session.on_coach(CoachToVoice("u1", SENTENCE))
     await caller.talk_until(lambda: SENTENCE in said(caller))

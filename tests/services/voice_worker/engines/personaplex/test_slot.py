@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.voice_worker.engines.personaplex import slot
-from services.voice_worker.engines.personaplex.script import Forcing
-from services.voice_worker.engines.personaplex.script_player import MAX_SCRIPTS, SEAL_FRAMES, Dropped
 from services.voice_worker.engines.personaplex.slot import Mode, Phase
+from services.voice_worker.engines.personaplex.steering.script import Forcing
+from services.voice_worker.engines.personaplex.steering.script_player import MAX_SCRIPTS, SEAL_FRAMES, Dropped
 from services.voice_worker.engines.personaplex.tokens import AGENT, EPAD, PAD, SILENCE, USER
 from shared.events import VoiceMode
 from tests.services.voice_worker.engines.personaplex.slot_model import HEARD, OWN, STEPS, Model, live, script

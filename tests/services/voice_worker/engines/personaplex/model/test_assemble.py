@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from services.voice_worker.engines.personaplex.inputs import SlotInput
 from services.voice_worker.engines.personaplex.model import assemble
 from services.voice_worker.engines.personaplex.model.assemble import ModelChoice, make_model
+from services.voice_worker.engines.personaplex.model.sampling import Sampling
+from services.voice_worker.engines.personaplex.tokens import PAD
+from shared.audio import FRAME_SAMPLES
 from shared.errors import ConfigError, EngineError, ModelMissing
 
 
@@ -17,6 +22,18 @@ def test_the_tiny_one_needs_nothing() -> None:
     batch = model.make_batch()
     assert batch.slots == 2
     assert model.make_library(lambda pcm: pcm).names() == ()
+
+
+def test_the_tiny_one_is_silent_while_it_pads() -> None:
+    batch = make_model(ModelChoice(source="tiny"), 2).make_batch()
+    noise = np.random.default_rng(0).normal(0, 0.1, FRAME_SAMPLES).astype(np.float32)
+    batch.generator.configure(0, Sampling(padding_bonus=500.0))
+    for _ in range(3):
+        out = batch.tick({0: SlotInput(noise), 1: SlotInput(noise)})
+    assert out[0].text == PAD
+    assert not out[0].pcm.any()
+    assert out[1].text != PAD
+    assert out[1].pcm.any()
 
 
 def test_own_voices_go_with_the_tiny_one(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.voice_worker.engines.personaplex.inputs import SlotInput
-from services.voice_worker.engines.personaplex.script import Forcing
+from services.voice_worker.engines.personaplex.steering.script import Forcing
 from shared.audio import FRAME_SAMPLES
 from tests.services.voice_worker.engines.personaplex.model.conftest import Life, assert_same, life, step, tiny_batch
 

@@ -14,8 +14,8 @@ import torch
 from moshi.models.lm import LMGen
 from safetensors.torch import save_file
 
-from services.voice_worker.engines.personaplex.hearing import SttConfig
 from services.voice_worker.engines.personaplex.inputs import SlotInput
+from services.voice_worker.engines.personaplex.listening.hearing import SttConfig
 from services.voice_worker.engines.personaplex.model import tiny
 from services.voice_worker.engines.personaplex.model.batch import Batch
 from services.voice_worker.engines.personaplex.model.codec import BatchCodec

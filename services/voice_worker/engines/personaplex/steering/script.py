@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from services.voice_worker.engines.personaplex.spelling import spell_numbers
+from services.voice_worker.engines.personaplex.steering.spelling import spell_numbers
 from services.voice_worker.engines.personaplex.tokens import EPAD, PAD
 from shared.audio import FRAME_MS
 from shared.events import DeliveryHints, Pace

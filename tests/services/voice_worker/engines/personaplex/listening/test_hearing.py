@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.voice_worker.engines.personaplex.hearing import MEMORY_MS, HeardWord, SttConfig, WordTimes
+from services.voice_worker.engines.personaplex.listening.hearing import MEMORY_MS, HeardWord, SttConfig, WordTimes
 
 PIECES = {4: "▁hel", 5: "lo", 6: "▁there", 7: ",", 8: "▁you", 9: "<0xE2>", 10: "<0x82>", 11: "<0xAC>", 12: "▁"}
 PAD, EPAD = 3, 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.engines.personaplex.guards import (
+from services.voice_worker.engines.personaplex.steering.guards import (
     GAP_FRAMES,
     HOLD_OFF_FRAMES,
     MAX_PHRASE_TOKENS,

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.voice_worker.engines.personaplex import weights
-from services.voice_worker.engines.personaplex.hub import MAX_BREAKS
-from services.voice_worker.engines.personaplex.weights import CHECKSUMS, FILES, MIMI, MODEL, TOKENIZER, VOICES_ARCHIVE
+from services.voice_worker.engines.personaplex.weights import store as weights
+from services.voice_worker.engines.personaplex.weights.hub import MAX_BREAKS
+from services.voice_worker.engines.personaplex.weights.store import (
+    CHECKSUMS,
+    FILES,
+    MIMI,
+    MODEL,
+    TOKENIZER,
+    VOICES_ARCHIVE,
+)
 from shared.errors import ConfigError, ModelCorrupt, ModelMissing
 
 if TYPE_CHECKING:

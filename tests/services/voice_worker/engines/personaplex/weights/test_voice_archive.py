@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.voice_worker.engines.personaplex import voice_archive
-from services.voice_worker.engines.personaplex.voice_archive import unpack
+from services.voice_worker.engines.personaplex.weights import voice_archive
+from services.voice_worker.engines.personaplex.weights.voice_archive import unpack
 from shared.errors import ModelCorrupt
 
 

@@ -2,6 +2,7 @@
 
 The model marks no turns. One begins with a word and is over after a stretch without words in which nothing
 sounds; soon after the coach's script is over whether or not something sounds; or after a long stretch without words.
+A pause that the script wants, or in which its next sentence is on the way, ends nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class AgentTurns:
         self._count(frame)
         if not frame.quiet:
             self._end_ms = media_ms + FRAME_MS
-        if self._open and self._is_over():
+        if self._open and not frame.goes_on and self._is_over():
             yield from self._end("complete", media_ms)
 
     def finish(self, media_ms: int) -> Iterator[Told]:
@@ -75,8 +76,9 @@ class AgentTurns:
         yield Spoken(self._turn, f" {word}", media_ms), event_id, media_ms
 
     def _count(self, frame: FrameOut) -> None:
-        self._quiet = self._quiet + 1 if frame.quiet and not frame.words else 0
-        self._wordless = 0 if frame.words else self._wordless + 1
+        speaks = bool(frame.words) or frame.goes_on
+        self._quiet = self._quiet + 1 if frame.quiet and not speaks else 0
+        self._wordless = 0 if speaks else self._wordless + 1
         if frame.ended is not None:
             self._since_script = 0
         elif frame.words:

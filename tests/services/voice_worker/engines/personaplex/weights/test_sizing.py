@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.voice_worker.engines.personaplex import sizing
-from services.voice_worker.engines.personaplex.sizing import CARDS, Card, find_card, fit
+from services.voice_worker.engines.personaplex.weights import sizing
+from services.voice_worker.engines.personaplex.weights.sizing import CARDS, Card, find_card, fit
 
 
 def card(name: str) -> Card:

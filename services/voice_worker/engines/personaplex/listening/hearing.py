@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.voice_worker.engines.personaplex.text import Tokenizer
+from services.voice_worker.engines.personaplex.steering.text import Tokenizer
+from services.voice_worker.engines.personaplex.steering.words import NO_TEXT, WordAssembler
 from services.voice_worker.engines.personaplex.tokens import EPAD
-from services.voice_worker.engines.personaplex.words import NO_TEXT, WordAssembler
 from shared.audio import FRAME_MS
 
 MEMORY_MS: Final = 300_000

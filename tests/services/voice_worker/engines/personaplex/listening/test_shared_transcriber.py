@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from services.voice_worker.engines.base import SessionSpec
-from services.voice_worker.engines.personaplex import shared_transcriber
 from services.voice_worker.engines.personaplex.build import build_engine
-from services.voice_worker.engines.personaplex.hearing import Hearing, SttConfig
 from services.voice_worker.engines.personaplex.inputs import SlotOutput
-from services.voice_worker.engines.personaplex.shared_transcriber import SharedTranscriber
+from services.voice_worker.engines.personaplex.listening import shared_transcriber
+from services.voice_worker.engines.personaplex.listening.hearing import Hearing, SttConfig
+from services.voice_worker.engines.personaplex.listening.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.slot import GRACE_TICKS, STALL_FRAMES, Conversation, FrameOut
-from services.voice_worker.engines.personaplex.words import WordAssembler
+from services.voice_worker.engines.personaplex.steering.words import WordAssembler
 from services.voice_worker.session import HearingSession
 from services.voice_worker.settings import VoiceSettings
 from services.voice_worker.speech.interfaces import RecognisedWord, Recognition, Transcriber, WindowTranscriber

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.engines.personaplex.script import MAX_PAUSE_FRAMES, Script, ScriptWord, build_script
+from services.voice_worker.engines.personaplex.steering.script import MAX_PAUSE_FRAMES, Script, ScriptWord, build_script
 from shared.events import DeliveryHints, Pause
 
 

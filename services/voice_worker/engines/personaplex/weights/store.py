@@ -16,8 +16,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.voice_worker.engines.personaplex import voice_archive
-from services.voice_worker.engines.personaplex.hub import Hub, RemoteFile
+from services.voice_worker.engines.personaplex.weights import voice_archive
+from services.voice_worker.engines.personaplex.weights.hub import Hub, RemoteFile
 from services.voice_worker.speech.models import default_models_dir
 from shared.errors import ConfigError, ModelCorrupt, ModelMissing
 

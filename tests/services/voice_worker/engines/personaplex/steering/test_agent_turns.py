@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.engines.personaplex.agent_turns import (
+from services.voice_worker.engines.personaplex.slot import FrameOut
+from services.voice_worker.engines.personaplex.steering.agent_turns import (
     QUIET_END_FRAMES,
     WORDLESS_END_FRAMES,
     AgentTurns,
     Told,
 )
-from services.voice_worker.engines.personaplex.script_player import Dropped
-from services.voice_worker.engines.personaplex.slot import FrameOut
+from services.voice_worker.engines.personaplex.steering.script_player import Dropped
 from shared.audio import FRAME_MS
 from shared.events import Body, Interrupted, Spoken, Transcript, TurnEnded, TurnStarted
 
@@ -46,6 +46,15 @@ class Telling:
     def ends(self) -> list[tuple[int, str]]:
         """Return frame number and reason of each turn's end."""
         return [(n, told[0].reason) for n, told in self.told if isinstance(told[0], TurnEnded)]
+
+
+def test_a_pause_within_a_script_ends_no_turn() -> None:
+    telling = Telling()
+    waits = FrameOut(None, goes_on=True)
+    telling.play(word("What"), *[waits] * (WORDLESS_END_FRAMES + 1))
+    assert telling.turns.speaking
+    telling.play(word("now?", ended="u1"), *[QUIET] * QUIET_END_FRAMES)
+    assert not telling.turns.speaking
 
 
 def test_a_turn_begins_with_a_word_and_ends_after_a_silence() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.engines.personaplex.spelling import spell_numbers
+from services.voice_worker.engines.personaplex.steering.spelling import spell_numbers
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.voice_worker.engines.personaplex.steering.words import MAX_PIECES, WordAssembler
 from services.voice_worker.engines.personaplex.tokens import EPAD, PAD
-from services.voice_worker.engines.personaplex.words import MAX_PIECES, WordAssembler
 
 
 def assemble(stream: list[str | int]) -> list[str]:

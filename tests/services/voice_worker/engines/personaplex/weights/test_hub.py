@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from services.voice_worker.engines.personaplex.hub import MAX_BREAKS, Hub
+from services.voice_worker.engines.personaplex.weights.hub import MAX_BREAKS, Hub
 from shared.errors import ConfigError, ModelCorrupt, ModelMissing
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.engines.personaplex.script import FREE, Forcing, Script, ScriptWord
-from services.voice_worker.engines.personaplex.script_player import (
+from services.voice_worker.engines.personaplex.steering.script import FREE, Forcing, Script, ScriptWord
+from services.voice_worker.engines.personaplex.steering.script_player import (
     LEAD_IN_LIMIT,
     MAX_SCRIPTS,
     SEAL_FRAMES,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from services.voice_worker.engines.personaplex.script import FREE, Forcing, Script
+from services.voice_worker.engines.personaplex.steering.script import FREE, Forcing, Script
 from services.voice_worker.engines.personaplex.tokens import EPAD, PAD
 
 MAX_SCRIPTS: Final = 16
@@ -98,6 +98,11 @@ class ScriptPlayer:
     def speaking(self) -> bool:
         """True while a turn of the scripts has begun to sound and is not over."""
         return self._turn is not None
+
+    @property
+    def goes_on(self) -> bool:
+        """True while a turn that has begun to sound has words left, or may still get some."""
+        return self._turn is not None and (bool(self._queue) or self._pads < BETWEEN_LIMIT)
 
     @property
     def interruptible(self) -> bool:

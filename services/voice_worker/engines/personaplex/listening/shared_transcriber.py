@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from services.voice_worker.engines.personaplex.hearing import HeardWord, Hearing, WordTimes
+from services.voice_worker.engines.personaplex.listening.hearing import HeardWord, Hearing, WordTimes
 from services.voice_worker.speech.interfaces import RecognisedWord, Recognition
 
 WAIT_BEYOND_DELAY_S: Final = 1.0

@@ -1,0 +1,1 @@
+"""Recognition on the codes that the model hears anyway."""

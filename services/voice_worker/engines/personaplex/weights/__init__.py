@@ -1,0 +1,1 @@
+"""Where weights come from, whether they are whole, and what fits the card."""
