@@ -44,7 +44,7 @@ class VoiceSettings(ServiceSettings):
     personaplex_audio_temperature: float = Field(0.8, ge=0, le=2, description="0: always the likeliest sound")
     personaplex_repetition_penalty: float = Field(1.0, ge=1, le=2, description="above 1: repeats itself less")
     personaplex_padding_bonus: float | None = Field(
-        None, ge=-50, le=50, description="above 0: speaks less; default 0, for the tiny model 50"
+        None, ge=-50, le=50, description="above 0: speaks less; default 0, for the tiny model 200"
     )
     personaplex_stt: str = Field(
         "", description='folder of a Kyutai recogniser that shares its encoder, or "tiny" for a random one; empty: none'

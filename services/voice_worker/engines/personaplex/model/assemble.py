@@ -34,7 +34,7 @@ from shared.errors import EngineError
 log = logging.getLogger(__name__)
 
 TINY: Final[Literal["tiny"]] = "tiny"
-TINY_PADDING_BONUS: Final = 50.0
+TINY_PADDING_BONUS: Final = 200.0
 """Left to itself the tiny model talks in every frame; with this it says the coach's words and else nothing."""
 
 Encode = Callable[[NDArray[np.float32]], Codes]

@@ -26,4 +26,4 @@ def test_settings_reach_the_engine() -> None:
 def test_only_the_tiny_model_is_silenced_by_default() -> None:
     assert build_engine(VoiceSettings())._options.sampling.padding_bonus == 0.0
     tiny = build_engine(VoiceSettings(personaplex_model="tiny"))
-    assert tiny._options.sampling.padding_bonus == 50.0
+    assert tiny._options.sampling.padding_bonus == 200.0
