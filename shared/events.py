@@ -96,12 +96,13 @@ class ConsentChanged:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """A speaker began a turn. Backchannels are no turns."""
+    """A speaker began a turn; backchannels are no turns. `answers`: the `turn` of the CoachToVoice that Hugo says."""
 
     __pydantic_config__ = _CONFIG
     turn: str
     speaker: Speaker
     start_ms: Ms
+    answers: str | None = None
     kind: Literal["turn_started"] = "turn_started"
 
 

@@ -15,7 +15,7 @@ from services.voice_worker.engines.cascade.engine import CascadeEngine, CascadeS
 from services.voice_worker.engines.echo import EchoEngine
 from services.voice_worker.humanizer import HumanizerSettings
 from services.voice_worker.listener.listener import Listener
-from services.voice_worker.listener.spec import Emit, ListenerSpec, ListenerTools, OnSignal
+from services.voice_worker.listener.spec import Emit, ListenerTools, OnSignal, listener_spec
 from services.voice_worker.listener.vad import SileroPool
 from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.session import MakeListener
@@ -26,7 +26,6 @@ from services.voice_worker.speech.local import LocalOptions
 from services.voice_worker.speech.openai_compatible import OpenAiOptions
 from services.voice_worker.speech.providers import SpeechOptions
 from services.voice_worker.worker import VoiceWorker, WorkerLimits
-from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.errors import SpeechError
 from shared.presence import Status
@@ -97,16 +96,8 @@ async def _listener_maker(parts: _Parts, stack: AsyncExitStack) -> MakeListener:
     def make(
         spec: SessionSpec, emit: Emit, on_signal: OnSignal, transcriber: WindowTranscriber | None = None
     ) -> Listener:
-        listener_spec = ListenerSpec(
-            spec.language,
-            spec.locale,
-            spec.profile,
-            spec.consent,
-            start_turn_number=spec.user_turns + 1,
-            start_media_ms=spec.start_frame * FRAME_MS,
-        )
         own_tools = tools if transcriber is None else replace(tools, transcriber=transcriber)
-        return Listener(listener_spec, own_tools, emit, on_signal)
+        return Listener(listener_spec(spec), own_tools, emit, on_signal)
 
     return make
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from services.voice_worker.engines.base import Past, SessionSpec
 from services.voice_worker.session import ResumePoint
+from services.voice_worker.takeover import listens_from_ms, understood_turns, unsaid
 from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.entries import readable
-from shared.errors import EngineError, WireError
+from shared.errors import EngineError
 from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, Spoken, TurnStarted
+from shared.session_worker import EpochFilter
 from shared.wire import AudioFrame, decode_audio
 
 log = logging.getLogger(__name__)
+
+LAST_FRAMES: Final = 256
+"""Frames at the end of `audio.out` among which the newest is looked for: an owner that froze may have written
+behind its successor, at most what one read gave it."""
 
 
 async def restore_session(
@@ -26,14 +32,26 @@ async def restore_session(
     """Return what the session asked for and where its last owner stopped; with `history_s` the end of its sound.
 
     A first owner reads all events (the coach may have greeted before the engine was open); one that takes over
-    reads only new ones. Raises EngineError if it has already ended or was never begun, and what Redis raises.
+    reads only new ones, and gets what is still to be said in the spec. Raises EngineError if it has already ended
+    or was never begun, and what Redis raises.
     """
     history, last_event = await broker.history(session_id)
+    accepts = EpochFilter().accepts
+    history = [event for event in history if accepts(event)]
     resume = await _resume_point(broker, session_id)
-    if taken_over:
-        resume = replace(resume, events_after=last_event)
     spec = spec_from_history(history, session_id, engine, resume)
-    if taken_over and history_s > 0:
+    if not taken_over:
+        return spec, resume
+    from_frame = -(-listens_from_ms(history, resume.next_seq * FRAME_MS) // FRAME_MS)
+    heard_again = await _frames_before(broker, session_id, resume, max(resume.next_seq - from_frame, 1))
+    resume = replace(resume, events_after=last_event, heard_again=heard_again)
+    spec = replace(
+        spec,
+        user_turns=understood_turns(history, resume.next_seq * FRAME_MS),
+        unsaid=unsaid(history),
+        listen_from_frame=max(from_frame, heard_again[0].seq) if heard_again else resume.next_seq,
+    )
+    if history_s > 0:
         spec = replace(spec, past=await _past(broker, session_id, history, resume, int(history_s * 1000 / FRAME_MS)))
     return spec, resume
 
@@ -61,6 +79,7 @@ def spec_from_history(history: Sequence[Event], session_id: str, engine: str, re
         user_turns=_last_number(turns, "user"),
         mode=started.mode,
         seed=started.seed,
+        listen_from_frame=resume.next_seq,
     )
 
 
@@ -72,10 +91,16 @@ def _last_number(turns: Sequence[TurnStarted], speaker: str) -> int:
 async def _past(broker: Broker, session_id: str, history: Sequence[Event], resume: ResumePoint, n_frames: int) -> Past:
     """Read the last frames of both directions up to the resume point: what came in later is still to be answered."""
     keys = broker.keys(session_id)
-    sent = await broker.client.xrevrange(keys.audio_in, max=resume.consumed, count=n_frames)
+    sent = await _frames_before(broker, session_id, resume, n_frames)
     given = await broker.client.xrevrange(keys.audio_out, count=n_frames)
     words = tuple((event.media_ms, event.body.text.strip()) for event in history if isinstance(event.body, Spoken))
-    return Past(_frames(sent), _frames(given), words)
+    return Past(sent, _of_newest_owners(_frames(given)), words)
+
+
+async def _frames_before(broker: Broker, session_id: str, resume: ResumePoint, n_frames: int) -> tuple[AudioFrame, ...]:
+    """Return the last input frames that were consumed, oldest first."""
+    key = broker.keys(session_id).audio_in
+    return _frames(await broker.client.xrevrange(key, max=resume.consumed, count=n_frames))
 
 
 def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
@@ -84,13 +109,18 @@ def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
     return tuple(frame for _, frame in readable(named, decode_audio, "audio"))
 
 
+def _of_newest_owners(frames: Sequence[AudioFrame]) -> tuple[AudioFrame, ...]:
+    """Leave out what an owner wrote after a newer one."""
+    kept: list[AudioFrame] = []
+    for frame in frames:
+        if not kept or (frame.epoch >= kept[-1].epoch and frame.seq > kept[-1].seq):
+            kept.append(frame)
+    return tuple(kept)
+
+
 async def _resume_point(broker: Broker, session_id: str) -> ResumePoint:
-    last = await broker.client.xrevrange(broker.keys(session_id).audio_out, count=1)
+    last = _frames(await broker.client.xrevrange(broker.keys(session_id).audio_out, count=LAST_FRAMES))
     if not last:
         return ResumePoint()
-    try:
-        frame = decode_audio(last[0][1][FIELD])
-    except (WireError, KeyError):
-        log.warning("the last output frame cannot be read; the session begins anew")
-        return ResumePoint()
+    frame = max(last, key=lambda frame: (frame.epoch, frame.seq))
     return ResumePoint(frame.consumed or "0", frame.seq + 1)

@@ -82,11 +82,15 @@ MakeListener = Callable[[SessionSpec, Emit, OnSignal, WindowTranscriber | None],
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
     """Where the last owner stopped: the input entry it consumed last, the next frame to give out, and the
-    event up to which the past is known ("0" for a session that nobody served before)."""
+    event up to which the past is known ("0" for a session that nobody served before).
+
+    `heard_again` are consumed frames that the listener needs once more: a turn that was open is in there.
+    """
 
     consumed: str = "0"
     next_seq: int = 0
     events_after: str = "0"
+    heard_again: tuple[AudioFrame, ...] = ()
 
 
 class VoiceSession:
@@ -112,7 +116,7 @@ class VoiceSession:
         self._engine: EngineSession | None = None
         self._listener: SessionListener | None = None
         self._seq_out = resume.next_seq
-        self._seq_in = -1
+        self._seq_in = resume.heard_again[-1].seq if resume.heard_again else -1
         self._samples_in = 0
         self._samples_out = 0
         self._over = False
@@ -131,6 +135,7 @@ class VoiceSession:
             own = self._engine.transcriber if isinstance(self._engine, HearingSession) else None
             self._listener = make_listener(self.spec, self.emit, self._on_signal, own)
             await self._listener.start(tasks)
+            self._hear_again(self._listener)
         self._broker.reader.subscribe(self._keys.events, self._resume.events_after, self._on_events)
         self._broker.reader.subscribe(self._keys.audio_in, self._resume.consumed, self._on_audio)
         if resumed:
@@ -176,6 +181,14 @@ class VoiceSession:
 
     # --- what comes from the broker
 
+    def _hear_again(self, listener: SessionListener) -> None:
+        """Bring the listener to where the last owner's was: whether Hugo speaks, and the user since the last turn."""
+        if self.spec.unsaid.turn:
+            listener.set_hugo_speaking(True, self.spec.unsaid.start_ms)
+        for frame in self._resume.heard_again:
+            if frame.seq >= self.spec.listen_from_frame:
+                listener.feed(frame)
+
     def _on_audio(self, key: str, entries: Entries) -> None:
         self.last_input_s = self._broker.clock.monotonic()
         for entry_id, frame in readable(entries, decode_audio, "audio.in"):
@@ -185,7 +198,7 @@ class VoiceSession:
             self._seq_in = frame.seq
             self._samples_in += frame.n_samples
             FRAMES.labels("in").inc()
-            if self._listener:
+            if self._listener and frame.seq >= self.spec.listen_from_frame:
                 self._listener.feed(frame)
             if self._engine:
                 self._engine.feed(frame, entry_id)

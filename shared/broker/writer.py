@@ -1,8 +1,8 @@
 """One coalescing writer per process: what is added while a write is on its way leaves with the next one.
 
 While Redis is away, entries wait in order. What a bound sheds is counted and told to `on_shed`: audio by
-age (at most `max_audio_per_key` a stream, oldest dropped), everything else only when `max_entries` wait,
-and then by refusing the new entry with Overloaded.
+age (at most `max_audio_per_key` a stream, oldest dropped; while Redis answers, `max_burst_per_key`), everything
+else only when `max_entries` wait, and then by refusing the new entry with Overloaded.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ HealthCallback = Callable[[bool], None]
 
 @dataclass(frozen=True, slots=True)
 class WriterLimits:
-    """Bounds of the writer. Five seconds of audio are 62 frames of 80 ms."""
+    """Bounds of the writer. Five seconds of audio are 62 frames of 80 ms.
+
+    A burst is what a new owner of a session makes at once of the frames that waited for it (a minute at most).
+    """
 
     max_audio_per_key: int = 62
+    max_burst_per_key: int = 750
     max_entries: int = 50_000
     max_batch: int = 512
     backoff_s: float = 0.1
@@ -87,7 +91,8 @@ class StreamWriter:
         """
         if droppable:
             waiting = self._audio_waiting.get(key, 0)
-            if waiting >= self._limits.max_audio_per_key:
+            limits = self._limits
+            if waiting >= (limits.max_burst_per_key if self._up else limits.max_audio_per_key):
                 self._drop_oldest_audio(key)
                 waiting -= 1
             self._audio_waiting[key] = waiting + 1

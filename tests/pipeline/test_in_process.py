@@ -26,7 +26,7 @@ from services.evaluator.session import EvaluatorSession
 from services.voice_worker.engines.base import SessionSpec
 from services.voice_worker.engines.cascade.engine import CascadeEngine, CascadeSettings
 from services.voice_worker.listener.listener import Listener
-from services.voice_worker.listener.spec import Emit, ListenerSpec, ListenerTools, OnSignal
+from services.voice_worker.listener.spec import Emit, ListenerTools, OnSignal, listener_spec
 from services.voice_worker.listener.vad import SileroPool
 from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.speech.interfaces import Pcm, Recognition, WindowTranscriber
@@ -95,19 +95,21 @@ async def address(broker: Broker) -> AsyncIterator[str]:
             await asyncio.gather(*tasks)
 
 
-async def _voice(broker: Broker, stack: AsyncExitStack) -> VoiceWorker:
+async def _voice(
+    broker: Broker, stack: AsyncExitStack, *, consumer: str = "voice", lease_s: float = 1.5
+) -> VoiceWorker:
     media = await stack.enter_async_context(MediaThread(asyncio.get_running_loop()))
     tools = ListenerTools(media, SileroPool(), ScriptedTranscriber(), None, broker.clock)
 
     def listener(
         spec: SessionSpec, emit: Emit, on_signal: OnSignal, transcriber: WindowTranscriber | None = None
     ) -> Listener:
-        return Listener(ListenerSpec(spec.language, spec.locale), tools, emit, on_signal)
+        return Listener(listener_spec(spec), tools, emit, on_signal)
 
     engine = CascadeEngine(ToneSynthesizer(), CascadeSettings(slots=2, warm_languages=()))
     await engine.start()
     stack.push_async_callback(engine.aclose)
-    return VoiceWorker(broker, [engine], listener, consumer="voice", limits=WorkerLimits())
+    return VoiceWorker(broker, [engine], listener, consumer=consumer, limits=WorkerLimits(lease_s))
 
 
 def _coach(broker: Broker) -> SessionWorker:

@@ -6,7 +6,7 @@ never waits in `feed`: heavy work runs on threads or in processes of its own, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from services.voice_worker.signals import Signal
@@ -27,12 +27,45 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsaid:
+    """What Hugo still has to say where a session is taken over.
+
+    `turn` is his turn that was open ("" for none), begun at `start_ms`, of which the words `heard` were said; it
+    says the coach's answer `answers` (None: words of the voice's own). `messages` are the coach's sentences that
+    are not said to their end, in order, those of `answers` whole. `refused` are answers that the user cut off:
+    what comes of them later is not said.
+    """
+
+    turn: str = ""
+    start_ms: int = 0
+    heard: tuple[str, ...] = ()
+    answers: str | None = None
+    messages: tuple[CoachToVoice, ...] = ()
+    refused: frozenset[str] = frozenset()
+
+    def rest(self) -> list[CoachToVoice]:
+        """Return the messages without the words that were said. One whose words were all said has an empty text."""
+        n_said = len(self.heard)
+        rest: list[CoachToVoice] = []
+        for message in self.messages:
+            words = message.response_text.split()
+            if message.turn == self.answers:
+                n_here = min(n_said, len(words))
+                n_said -= n_here
+                message = replace(message, response_text=" ".join(words[n_here:]))
+            rest.append(message)
+        return rest
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSpec:
     """What a session asked for, and where it goes on if somebody else served it before.
 
-    `start_frame` is the number of the first frame to give back; `hugo_turns` and `user_turns` count the turns
-    that were begun before. `past` is there for an engine with `history_s` that takes a session over. `mode` and
-    `seed` are for engines that have them; empty and None: the engine's own.
+    `start_frame` is the number of the first frame to give back; `hugo_turns` counts the turns that Hugo began,
+    `user_turns` those of the user that are over and understood: the listener hears the next one, which may have
+    begun, from `listen_from_frame` on. `unsaid` is what Hugo was about to say. `past` is there for an engine with
+    `history_s` that takes a session over. `mode` and `seed` are for engines that have them; empty and None: the
+    engine's own.
     """
 
     session_id: str
@@ -49,6 +82,8 @@ class SessionSpec:
     mode: VoiceMode | None = None
     seed: int | None = None
     past: Past | None = None
+    listen_from_frame: int = 0
+    unsaid: Unsaid = field(default_factory=Unsaid)
 
 
 class EngineHost(Protocol):

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.voice_worker.engines.base import SessionSpec
 from services.voice_worker.listener.turns import TurnSettings
 from services.voice_worker.listener.vad import VoiceActivityPool
 from services.voice_worker.media_thread import MediaThread
 from services.voice_worker.signals import Signal
 from services.voice_worker.speech.interfaces import Transcriber, TurnPredictor, WindowTranscriber
+from shared.audio import FRAME_MS
 from shared.clock import Clock
 from shared.events import Body, Consent, Language, Profile
 
@@ -54,6 +56,18 @@ class ListenerSpec:
     start_turn_number: int = 1
     start_media_ms: int = 0
     settings: ListenerSettings = field(default_factory=ListenerSettings)
+
+
+def listener_spec(session: SessionSpec) -> ListenerSpec:
+    """Return what the listener of a session is given."""
+    return ListenerSpec(
+        session.language,
+        session.locale,
+        session.profile,
+        session.consent,
+        start_turn_number=session.user_turns + 1,
+        start_media_ms=session.listen_from_frame * FRAME_MS,
+    )
 
 
 @dataclass(frozen=True, slots=True)

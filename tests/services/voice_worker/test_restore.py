@@ -13,6 +13,7 @@ from shared.broker import Broker
 from shared.errors import EngineError
 from shared.events import (
     Body,
+    CoachToVoice,
     Consent,
     ConsentChanged,
     Event,
@@ -146,3 +147,38 @@ async def test_what_cannot_be_read_of_the_past_is_passed_over(broker: Broker) ->
     spec, _ = await restore_session(broker, SID, "echo", taken_over=True, history_s=90)
     assert spec.past is not None
     assert ([frame.seq for frame in spec.past.input], [frame.seq for frame in spec.past.output]) == ([0], [4])
+
+
+async def test_a_new_owner_goes_on_behind_the_newest_frame_not_behind_the_last(broker: Broker) -> None:
+    """An owner that froze writes what it had in hand behind its successor, with its old epoch."""
+    keys = broker.keys(SID)
+    broker.publish_event(keys, events(STARTED)[0])
+    for seq, epoch in ((0, 1), (1, 2), (2, 2), (1, 1)):
+        broker.publish_audio(keys.audio_out, AudioFrame(seq, 1920, (b"x",), epoch=epoch, consumed=f"7-{seq}"))
+    assert await broker.writer.drain()
+    _, resume = await restore_session(broker, SID, "echo", taken_over=True)
+    assert (resume.consumed, resume.next_seq) == ("7-2", 3)
+
+
+async def test_the_user_is_heard_again_since_the_open_turn_began(broker: Broker) -> None:
+    keys = broker.keys(SID)
+    sent, _ = await _talked(broker, 90, 80)
+    broker.publish_event(keys, Event("t", SID, "voice", 1, 0, 0, TurnStarted("u2", "user", 80 * 60)))
+    assert await broker.writer.drain()
+    spec, resume = await restore_session(broker, SID, "echo", taken_over=True)
+    assert (spec.user_turns, spec.listen_from_frame, spec.start_frame) == (1, 55, 80)
+    assert resume.heard_again == tuple(sent[55:80])
+    first, fresh = await restore_session(broker, SID, "echo", taken_over=False)
+    assert (first.user_turns, first.listen_from_frame, fresh.heard_again) == (2, 80, ())
+
+
+async def test_what_hugo_has_not_said_goes_with_the_spec(broker: Broker) -> None:
+    await _talked(broker, 4, 2)
+    message = CoachToVoice("", "Hello there, who are you?")
+    broker.publish_event(broker.keys(SID), Event("c", SID, "coach", 1, 0, 0, message))
+    started = TurnStarted("h1", "hugo", 80, "")
+    broker.publish_event(broker.keys(SID), Event("h", SID, "voice", 1, 0, 0, started))
+    assert await broker.writer.drain()
+    spec, _ = await restore_session(broker, SID, "echo", taken_over=True)
+    assert (spec.unsaid.turn, spec.unsaid.heard) == ("h1", ("Hello", "there."))
+    assert spec.unsaid.rest()[0].response_text == "who are you?"

@@ -151,10 +151,14 @@ async def test_events_and_frames_survive_a_redis_that_is_away(tmp_path: Path) ->
     assert health == [False, True]
 
 
-async def test_the_oldest_audio_gives_way_at_the_bound_and_is_counted() -> None:
+@pytest.mark.parametrize("up", [True, False])
+async def test_the_oldest_audio_gives_way_at_the_bound_and_is_counted(up: bool) -> None:
+    """A burst has a bound of its own while Redis answers."""
     broker = fake_broker()
     shed: list[tuple[str, int]] = []
-    writer = StreamWriter(PipelineAppender(broker.client), WriterLimits(max_audio_per_key=3), ManualClock())
+    limits = WriterLimits(max_audio_per_key=9 if up else 3, max_burst_per_key=3 if up else 9)
+    writer = StreamWriter(PipelineAppender(broker.client), limits, ManualClock())
+    writer._set_up(up, None)
     writer.on_shed(lambda key, n: shed.append((key, n)))
     for n in range(5):
         writer.add("a", encode(n), maxlen=10, droppable=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from services.voice_worker.engines.base import EngineHost, SessionSpec
+from services.voice_worker.engines.base import EngineHost, SessionSpec, Unsaid
 from services.voice_worker.engines.cascade.player import Player, Tick, Utterance
 from services.voice_worker.engines.cascade.speech_maker import SpeechMaker, silence
 from services.voice_worker.humanizer import HumanizerSettings, Segment, humanize
@@ -157,17 +157,32 @@ class CascadeSession:
         self._samples = 0
         self._hugo_turn = spec.hugo_turns
         self._user_turn = spec.user_turns
-        self._turn_start_ms = 0
+        self._turn_start_ms = spec.unsaid.start_ms
+        self._answers: dict[str, str] = {}  # Hugo's turn -> the user's turn that it answers
         self._plans: deque[tuple[Utterance, list[Segment]]] = deque()
         self._planned = asyncio.Event()
         self._room = asyncio.Event()
         self._open_answer: tuple[str, str] | None = None
         self._seen: set[tuple[str, int]] = set()
-        self._refused_answers: set[str] = set()
+        self._refused_answers = set(spec.unsaid.refused)
         self._hold_frames = 0
         self._barge_in = False
         self._backchannel: deque[tuple[bytes, ...]] = deque()
         self._speaker = asyncio.create_task(self._speak(), name="speak")
+        self._take_up(spec.unsaid)
+
+    def _take_up(self, unsaid: Unsaid) -> None:
+        """Go on where the last owner stopped in the middle of what Hugo had to say."""
+        if unsaid.turn:
+            self._player.take_up(unsaid.turn, unsaid.heard)
+            if unsaid.answers is not None and any(message.turn == unsaid.answers for message in unsaid.messages):
+                self._answers[unsaid.turn] = unsaid.answers
+                self._open_answer = (unsaid.answers, unsaid.turn)
+            else:  # nobody knows how it would have gone on
+                self._player.drop()
+                self._end_turn(unsaid.turn, " ".join(unsaid.heard), "interrupted")
+        for message in unsaid.rest():
+            self.on_coach(message)
 
     @property
     def _media_ms(self) -> int:
@@ -202,7 +217,7 @@ class CascadeSession:
         if tick.turn_started:
             self._turn_start_ms = self._media_ms
             self._host.set_speaking(True)
-            body = TurnStarted(tick.turn, "hugo", self._media_ms)
+            body = TurnStarted(tick.turn, "hugo", self._media_ms, self._answers.pop(tick.turn, None))
             self._host.emit(body, f"voice:turn_started:{tick.turn}", self._media_ms)
         if tick.words:
             body_words = Spoken(tick.turn, "".join(f" {word}" for word in tick.words), self._media_ms)
@@ -316,6 +331,7 @@ class CascadeSession:
         if self._open_answer is None or self._open_answer[0] != message.turn:
             self._hugo_turn += 1
             self._open_answer = (message.turn, f"h{self._hugo_turn}")
+            self._answers[f"h{self._hugo_turn}"] = message.turn
         turn = self._open_answer[1]
         if message.last:
             self._open_answer = None

@@ -94,6 +94,11 @@ class Player:
         """Queue an utterance; its frames may come later."""
         self._queue.append(utterance)
 
+    def take_up(self, turn: str, heard: tuple[str, ...]) -> None:
+        """Go on with a turn that was begun elsewhere, of which these words were heard."""
+        self._turn = turn
+        self._heard = list(heard)
+
     def pause(self) -> None:
         """Fall silent and keep the place."""
         self._paused = True

@@ -66,15 +66,17 @@ class PersonaPlexSession:
         self._decoder = OpusDecoder()
         self._encoder = OpusEncoder()
         self._reframer = Reframer(self._decoder)
-        self._turns = AgentTurns(spec.hugo_turns + 1, spec.language)
+        self._turns = AgentTurns(spec.hugo_turns + 1, spec.language, spec.unsaid)
         self._frame = spec.start_frame
         self._user_turn = spec.user_turns
         self._speaking = self._closed = False
         self._answer: str | None = None
         self._may_cut = True
-        self._refused: set[str] = set()
+        self._refused = set(spec.unsaid.refused)
         self._seen: set[tuple[str, int]] = set()
         self._restarts = 0
+        for message in spec.unsaid.rest():
+            self.on_coach(message)
 
     @property
     def _media_ms(self) -> int:

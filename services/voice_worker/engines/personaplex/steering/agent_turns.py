@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from services.voice_worker.engines.base import Unsaid
 from services.voice_worker.engines.personaplex.slot import FrameOut
 from shared.audio import FRAME_MS
 from shared.events import Body, Interrupted, Language, Spoken, Transcript, TurnEnded, TurnStarted
@@ -20,6 +21,11 @@ QUIET_END_FRAMES: Final = 10
 WORDLESS_END_FRAMES: Final = 38
 """Frames without a word that end a turn though something sounds: a hum or a laugh (3 s)."""
 
+RESUME_FRAMES: Final = 50
+"""Frames more that a turn which was begun elsewhere waits for its next word (4 s)."""
+
+NOTHING_UNSAID: Final = Unsaid()
+
 Told = tuple[Body, str, int]
 """Body, event id and media time of an event."""
 
@@ -27,14 +33,16 @@ Told = tuple[Body, str, int]
 class AgentTurns:
     """Told of every frame that goes out, in order; yields the events that it makes."""
 
-    def __init__(self, first_turn: int, language: Language) -> None:
+    def __init__(self, first_turn: int, language: Language, unsaid: Unsaid = NOTHING_UNSAID) -> None:
         self._number = first_turn - 1
         self._language = language
-        self._words: list[str] = []
-        self._start_ms = self._end_ms = 0
-        self._quiet = self._wordless = 0
+        self._words = list(unsaid.heard)
+        self._start_ms = self._end_ms = unsaid.start_ms
+        goes_on = any(message.turn == unsaid.answers for message in unsaid.messages)
+        self._quiet = self._wordless = -RESUME_FRAMES if goes_on else 0
         self._since_script: int | None = None  # frames without a word since the script was over
-        self._open = False
+        self._open = bool(unsaid.turn)
+        self._answers = unsaid.answers
 
     @property
     def speaking(self) -> bool:
@@ -48,8 +56,10 @@ class AgentTurns:
 
     def advance(self, frame: FrameOut, media_ms: int) -> Iterator[Told]:
         """Yield the events of the frame that begins at `media_ms`."""
+        if frame.began is not None and self._open and frame.began != self._answers:
+            yield from self._end("complete", media_ms)  # words of the model's own, or of another answer
         for word in frame.words:
-            yield from self._word(word, media_ms)
+            yield from self._word(word, media_ms, frame.began)
         if frame.dropped is not None and self._open:  # a word of this frame was chosen before the interruption
             yield from self._interrupted(frame.dropped.unsaid, media_ms)
         self._count(frame)
@@ -63,13 +73,14 @@ class AgentTurns:
         if self._open:
             yield from self._end("session_ended", media_ms)
 
-    def _word(self, word: str, media_ms: int) -> Iterator[Told]:
+    def _word(self, word: str, media_ms: int, answers: str | None) -> Iterator[Told]:
         if not self._open:
             self._open = True
+            self._answers = answers
             self._number += 1
             self._words.clear()
             self._start_ms = media_ms
-            yield TurnStarted(self._turn, "hugo", media_ms), f"voice:turn_started:{self._turn}", media_ms
+            yield TurnStarted(self._turn, "hugo", media_ms, answers), f"voice:turn_started:{self._turn}", media_ms
         self._words.append(word)
         self._end_ms = media_ms + FRAME_MS
         event_id = f"voice:spoken:{self._turn}:{len(self._words)}"

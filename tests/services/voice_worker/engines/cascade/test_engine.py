@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.voice_worker.engines.base import SessionSpec
+from services.voice_worker.engines.base import SessionSpec, Unsaid
 from services.voice_worker.engines.cascade.engine import CascadeEngine, CascadeSession, CascadeSettings
 from services.voice_worker.engines.cascade.speech_maker import silence
 from services.voice_worker.humanizer import HumanizerSettings
@@ -278,3 +278,64 @@ async def test_a_language_without_a_voice_is_refused_with_what_to_do(talk: Talk)
     spec = SessionSpec(new_session_id(1), "cascade", "fr")  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="splitbrain models"):
         await talk.engine.open(spec, RecordingHost())
+
+
+async def taken_over(unsaid: Unsaid) -> Talk:
+    """A session whose last owner left this unsaid."""
+    synth, host = ToneSynthesizer(), RecordingHost()
+    engine = CascadeEngine(synth, PLAIN)
+    await engine.start()
+    session = await engine.open(replace(SPEC, unsaid=unsaid, hugo_turns=2), host)
+    talk = Talk(engine, session, host, synth)
+    await talk.made()
+    return talk
+
+
+async def test_a_new_owner_says_the_rest_of_an_answer_in_the_same_turn() -> None:
+    messages = (CoachToVoice("u1", "Bikes, good.", last=False), CoachToVoice("u1", "Who buys them?", chunk=1))
+    talk = await taken_over(Unsaid("h2", 800, ("Bikes,", "good.", "Who"), "u1", messages))
+    talk.feed(12)
+    assert talk.synth.asked == ["buys them?"]
+    assert [body for body, _, _ in talk.host.events if isinstance(body, TurnStarted)] == []
+    assert "".join(body.text for body in talk.host.of(Spoken)) == " buys them?"
+    (final,), (ended,) = talk.host.of(Transcript), talk.host.of(TurnEnded)
+    assert (final.turn, final.text, final.start_ms) == ("h2", "Bikes, good. Who buys them?", 800)
+    assert (ended.turn, ended.reason) == ("h2", "complete")
+    await talk.say("And then?", "u2")
+    talk.feed(3)
+    (started,) = talk.host.of(TurnStarted)
+    assert (started.turn, started.answers) == ("h3", "u2")
+
+
+async def test_a_new_owner_waits_for_the_sentences_that_are_still_to_come() -> None:
+    talk = await taken_over(Unsaid("h2", 0, ("Good.",), "u1", (CoachToVoice("u1", "Good.", last=False),)))
+    talk.feed(5)
+    assert not talk.host.of(TurnEnded)
+    await talk.say("Why?", chunk=1)
+    talk.feed(5)
+    assert talk.host.of(Transcript)[0].text == "Good. Why?"
+
+
+async def test_a_turn_of_which_only_the_end_was_missing_is_ended() -> None:
+    talk = await taken_over(Unsaid("h2", 0, ("Why?",), "u1", (CoachToVoice("u1", "Why?"),)))
+    talk.feed(2)
+    assert [(body.turn, body.reason) for body in talk.host.of(TurnEnded)] == [("h2", "complete")]
+
+
+async def test_a_turn_whose_words_nobody_knows_is_closed() -> None:
+    talk = await taken_over(Unsaid("h2", 0, ("Well",), None))
+    (ended,) = talk.host.of(TurnEnded)
+    assert (ended.turn, ended.reason) == ("h2", "interrupted")
+    assert not talk.session._player.speaking
+
+
+async def test_an_answer_that_was_cut_off_before_is_not_taken_up_again() -> None:
+    talk = await taken_over(Unsaid(refused=frozenset({"u1"})))
+    await talk.say("Late.", "u1", 1)
+    assert not any(talk.feed(3))
+
+
+async def test_an_answer_that_was_not_begun_is_said() -> None:
+    talk = await taken_over(Unsaid(messages=(CoachToVoice("u1", "Who buys them?"),)))
+    assert any(talk.feed(4))
+    assert talk.host.of(TurnStarted)[0].turn == "h3"

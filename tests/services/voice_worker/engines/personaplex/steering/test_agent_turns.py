@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.voice_worker.engines.base import Unsaid
 from services.voice_worker.engines.personaplex.slot import FrameOut
 from services.voice_worker.engines.personaplex.steering.agent_turns import (
+    NOTHING_UNSAID,
     QUIET_END_FRAMES,
     WORDLESS_END_FRAMES,
     AgentTurns,
@@ -17,7 +19,7 @@ from services.voice_worker.engines.personaplex.steering.agent_turns import (
 )
 from services.voice_worker.engines.personaplex.steering.script_player import Dropped
 from shared.audio import FRAME_MS
-from shared.events import Body, Interrupted, Spoken, Transcript, TurnEnded, TurnStarted
+from shared.events import Body, CoachToVoice, Interrupted, Spoken, Transcript, TurnEnded, TurnStarted
 
 QUIET = FrameOut(None)
 HUM = FrameOut(None, quiet=False)
@@ -30,8 +32,8 @@ def word(*words: str, ended: str | None = None) -> FrameOut:
 class Telling:
     """Plays frames one after the other and keeps what was told, with the number of its frame."""
 
-    def __init__(self, first_turn: int = 1) -> None:
-        self.turns = AgentTurns(first_turn, "en")
+    def __init__(self, first_turn: int = 1, unsaid: Unsaid = NOTHING_UNSAID) -> None:
+        self.turns = AgentTurns(first_turn, "en", unsaid)
         self.told: list[tuple[int, Told]] = []
         self.n = 0
 
@@ -55,6 +57,31 @@ def test_a_pause_within_a_script_ends_no_turn() -> None:
     assert telling.turns.speaking
     telling.play(word("now?", ended="u1"), *[QUIET] * QUIET_END_FRAMES)
     assert not telling.turns.speaking
+
+
+def test_an_answer_of_the_coach_is_a_turn_of_its_own() -> None:
+    telling = Telling()
+    told = telling.play(word("Well,"), FrameOut(None, words=("Who",), quiet=False, began="u1", goes_on=True))
+    assert [body.turn for body in told if isinstance(body, TurnStarted)] == ["h1", "h2"]
+    assert [body.answers for body in told if isinstance(body, TurnStarted)] == [None, "u1"]
+    assert telling.ends() == [(1, "complete")]
+
+
+def test_a_turn_that_was_begun_elsewhere_goes_on() -> None:
+    unsaid = Unsaid("h2", 800, ("Who", "buys"), "u1", (CoachToVoice("u1", "Who buys them?"),))
+    telling = Telling(3, unsaid)
+    assert telling.play(*[QUIET] * (QUIET_END_FRAMES + 5)) == []
+    last = FrameOut(None, words=("them?",), quiet=False, began="u1", ended="u1")
+    told = telling.play(last, *[QUIET] * QUIET_END_FRAMES)
+    (final,) = [body for body in told if isinstance(body, Transcript)]
+    assert (final.turn, final.text, final.start_ms) == ("h2", "Who buys them?", 800)
+    assert [body for body in told if isinstance(body, TurnStarted)] == []
+
+
+def test_a_turn_that_was_begun_elsewhere_and_has_no_rest_ends() -> None:
+    telling = Telling(3, Unsaid("h2", 800, ("Well",)))
+    telling.play(*[QUIET] * QUIET_END_FRAMES)
+    assert [reason for _, reason in telling.ends()] == ["complete"]
 
 
 def test_a_turn_begins_with_a_word_and_ends_after_a_silence() -> None:
