@@ -2,7 +2,7 @@
 
 A request is one entry; while a worker serves it the entry stays pending for that worker. Each step that
 checks and changes is one atomic script, since a bare XCLAIM would steal an entry back from its new owner.
-The delivery count is the epoch, the fencing token that everything an owner publishes carries.
+The delivery count (above the request's `epoch_base`) is the epoch, the fencing token of what an owner publishes.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'IDLE', ARGV[4], 'JU
 return 1
 """
 
-
 # KEYS: stream, workers. ARGV: worker ttl ms.   Returns {slots of the live workers, sessions admitted}.
 _CAPACITY = """
 local t = redis.call('TIME')
@@ -120,6 +119,20 @@ for _, value in ipairs(redis.call('HVALS', KEYS[2])) do
   if now - tonumber(seen) < tonumber(ARGV[1]) then total = total + tonumber(slots) end
 end
 return {total, redis.call('XLEN', KEYS[1])}
+"""
+
+# KEYS: stream, workers. ARGV: group, consumer, worker ttl ms.   Returns the free slots of the other live workers.
+_OTHERS_FREE = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local total = 0
+local workers = redis.call('HGETALL', KEYS[2])
+for i = 1, #workers, 2 do
+  local slots, seen = string.match(workers[i + 1], '^(%d+):(%d+)$')
+  if workers[i] ~= ARGV[2] and now - tonumber(seen) < tonumber(ARGV[3]) then total = total + tonumber(slots) end
+end
+local own = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000, ARGV[2])
+return total - (redis.call('XLEN', KEYS[1]) - #own)
 """
 
 
@@ -240,6 +253,18 @@ class LeaseHolder:
         self._forget(lease)
         return await self._make_claimable(lease.entry_id)
 
+    async def announce(self) -> None:
+        """Tell the edges at once how many sessions this worker takes; else they learn it with the next heartbeat."""
+        with suppress(*TRANSIENT):
+            await self._beat()
+
+    async def others_free(self) -> int:
+        """Return how many sessions the other live workers of this stream have room for now, at least 0."""
+        free = await self._client.eval(
+            _OTHERS_FREE, 2, self.stream, workers_key(self.stream), GROUP, self._consumer, _WORKER_TTL_MS
+        )
+        return max(int(free), 0)
+
     async def leave(self) -> None:
         """Remove this worker from the role's list of workers and its consumer, if nothing is pending for it."""
         with suppress(*TRANSIENT):
@@ -330,6 +355,8 @@ class LeaseHolder:
 
     def _grant(self, entry_id: str, epoch: int, fields: dict[bytes, bytes]) -> None:
         named = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in (fields or {}).items()}
+        base = named.pop("epoch_base", "0")  # where the request follows another one: no owner of that one is newer
+        epoch += int(base) if base.isdecimal() else 0
         lease = Lease(self.stream, entry_id, epoch, named.pop("sid", ""), named)
         earlier = self._held.pop(entry_id, None)
         if earlier:  # this process froze for longer than the lease and claimed its own entry again

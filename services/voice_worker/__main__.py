@@ -64,7 +64,9 @@ async def _serve(settings: VoiceSettings, context: ServiceContext) -> None:
         for engine in engines:
             await engine.start()
             stack.push_async_callback(engine.aclose)
-        limits = WorkerLimits(settings.lease_s, settings.input_idle_s, settings.retention)
+        limits = WorkerLimits(
+            settings.lease_s, settings.drain_s, input_idle_s=settings.input_idle_s, retention=settings.retention
+        )
         worker = VoiceWorker(context.broker, engines, make_listener, consumer=settings.worker_id, limits=limits)
         context.describe = lambda: Status("", worker.sessions, worker.detail, context.health_url)
         context.ready = True

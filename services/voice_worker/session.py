@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from services.voice_worker.engines.base import EngineSession, Packets, SessionSpec, VoiceEngine
 from services.voice_worker.listener.spec import Emit, OnSignal
-from services.voice_worker.signals import Signal
+from services.voice_worker.signals import FalseInterruption, Signal, UserSpeechStarted, UserTurnComplete
 from services.voice_worker.speech.interfaces import WindowTranscriber
 from shared.audio import FRAME_MS
 from shared.broker import Broker
@@ -120,6 +120,13 @@ class VoiceSession:
         self._samples_in = 0
         self._samples_out = 0
         self._over = False
+        self._hugo_speaks = bool(spec.unsaid.turn)
+        self._user_speaks = False
+
+    @property
+    def calm(self) -> bool:
+        """True while neither side speaks."""
+        return not self._hugo_speaks and not self._user_speaks
 
     @property
     def frames_behind(self) -> float:
@@ -172,6 +179,7 @@ class VoiceSession:
             log.error("an event could not be published: %s", error)
 
     def set_speaking(self, speaking: bool, wants_answer: bool = False) -> None:
+        self._hugo_speaks = speaking
         if self._listener:
             self._listener.set_hugo_speaking(speaking, self._seq_out * FRAME_MS, wants_answer)
 
@@ -218,6 +226,13 @@ class VoiceSession:
                     pass
 
     def _on_signal(self, signal: Signal) -> None:
+        match signal:
+            case UserSpeechStarted():
+                self._user_speaks = True
+            case UserTurnComplete() | FalseInterruption():
+                self._user_speaks = False
+            case _:
+                pass
         if self._engine and not self._over:
             self._engine.on_signal(signal)
 

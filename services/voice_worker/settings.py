@@ -67,6 +67,12 @@ class VoiceSettings(ServiceSettings):
     hesitation_rate: float = Field(0.12, ge=0, le=1, description="share of sentences with a hesitation; 0: none")
     acknowledge: bool = Field(True, description='whether Hugo says a short "hm" while the user talks on')
     warm_phrases: bool = Field(True, description="prepare frequent phrases after the start")
+    drain_s: float = Field(
+        15.0,
+        ge=0,
+        le=18,
+        description="how long a worker that is told to stop serves on while nobody has room for its sessions",
+    )
     input_idle_s: float = Field(
         30.0, ge=1, le=600, description="seconds without audio after which a session's edge is taken for dead"
     )

@@ -29,13 +29,20 @@ log = logging.getLogger(__name__)
 
 OPEN_LIMIT_S = 20.0
 KEEP_ALIVE_S = 30.0
+DRAIN_STEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """Times of the worker. `input_idle_s`: without a frame for so long the client's edge is taken for dead."""
+    """Times of the worker. `input_idle_s`: without a frame for so long the client's edge is taken for dead.
+
+    A worker that is told to stop serves on for up to `drain_s` while nobody else has room for its sessions, and
+    waits up to `pause_s` for a moment in which nobody speaks before it lets one go.
+    """
 
     lease_s: float = 1.5
+    drain_s: float = 15.0
+    pause_s: float = 0.8
     input_idle_s: float = 30.0
     retention: Retention = field(default_factory=Retention)
     step_s: float = 1.0
@@ -64,6 +71,7 @@ class VoiceWorker:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._broken = asyncio.Event()
+        self._leaving = False
         self._holders = {
             stream: LeaseHolder(
                 broker,
@@ -196,17 +204,64 @@ class VoiceWorker:
             log.warning("Redis did not take a session's end (%s); its lease lapses by itself", type(error).__name__)
 
     async def _hand_all_over(self) -> None:
-        """Let other workers take all sessions at once; what they said last is written first."""
+        """Let other workers take the sessions as far as they have room, each in a pause where one comes soon.
+
+        What nobody has room for is served on for the time of grace, and then left to whoever comes.
+        """
+        self._leaving = True
         for holder in self._holders.values():
             holder.set_accepting(False)
-        for session in list(self._sessions.values()):
-            await session.close(lost=True)
-        await self._broker.writer.drain()
+            await holder.announce()
+        clock = self._broker.clock
+        began_s = clock.monotonic()
+        told = False
+        while self._held and not self._broken.is_set():
+            waited_s = clock.monotonic() - began_s
+            if waited_s >= self._limits.drain_s:
+                log.warning("%d sessions are left to whoever has room for them later", self._held)
+                break
+            without_room = await self._hand_over_to_others(any_moment=waited_s >= self._limits.pause_s)
+            if without_room and not told:
+                told = True
+                text = "nobody else has room for %d sessions: serving on for up to %.0f s"
+                log.warning(text, without_room, self._limits.drain_s)
+            await clock.sleep(DRAIN_STEP_S)
         for holder in self._holders.values():
             for lease in holder.held:
-                with suppress(*TRANSIENT):
-                    await holder.hand_over(lease)
-        self._sessions.clear()
+                await self._hand_over(holder, lease)
+
+    async def _hand_over_to_others(self, *, any_moment: bool) -> int:
+        """Hand over what others have room for, and return how many sessions nobody has room for."""
+        without_room = 0
+        for holder in self._holders.values():
+            free = 0
+            with suppress(*TRANSIENT):
+                free = await holder.others_free()
+            without_room += max(len(holder.held) - free, 0)
+            for lease in holder.held:
+                session = self._sessions.get(lease.entry_id)
+                if free > 0 and (any_moment or session is None or session.calm):
+                    free -= 1
+                    await self._hand_over(holder, lease)
+        return without_room
+
+    async def _hand_over(self, holder: LeaseHolder, lease: Lease) -> None:
+        """Let another worker take a session at once; what was said last is written first."""
+        opening = self._opening.pop(lease.entry_id, None)
+        if opening:
+            opening.cancel()
+            await asyncio.wait({opening})
+        session = self._sessions.pop(lease.entry_id, None)
+        if session:
+            await session.close(lost=True)
+        await self._broker.writer.drain()
+        with suppress(*TRANSIENT):
+            await holder.hand_over(lease)
+        self._count()
+
+    @property
+    def _held(self) -> int:
+        return sum(len(holder.held) for holder in self._holders.values())
 
     # --- watching
 
@@ -219,7 +274,7 @@ class VoiceWorker:
             for session in list(self._sessions.values()):
                 self._check_input(session)
             for stream, engine in self._engines.items():
-                self._holders[stream].set_accepting(engine.accepting)
+                self._holders[stream].set_accepting(engine.accepting and not self._leaving)
                 if engine.broken:
                     self._broken.set()
             DEFICIT.set(max((session.frames_behind for session in self._sessions.values()), default=0.0))

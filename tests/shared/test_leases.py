@@ -61,6 +61,34 @@ async def test_nobody_full_and_admitted_are_answered_at_once(broker: Broker, que
     assert await ask(queue) == "admitted"
 
 
+async def test_a_request_that_follows_another_begins_above_its_epochs(broker: Broker, queue: RequestQueue) -> None:
+    first, second = Owner(broker, "a", capacity=3, lease_s=60), Owner(broker, "b", capacity=3, lease_s=0)
+    await first.holder._beat()
+    for base in ("0", "7", "what"):
+        await queue.admit(STREAM, new_session_id(1), {"language": "en", "epoch_base": base}, by_slots=True)
+    leases = await first.take()
+    assert [(lease.epoch, lease.taken_over) for lease in leases] == [(1, False), (8, True), (1, False)]
+    assert leases[1].fields == {"language": "en"}
+    await second.holder._take_over()
+    assert [lease.epoch for lease in second.granted] == [2, 9, 2]
+
+
+async def test_a_leaving_worker_knows_what_others_have_room_for(broker: Broker, queue: RequestQueue) -> None:
+    leaving, other = Owner(broker, "a", capacity=2), Owner(broker, "b", capacity=1)
+    await leaving.holder._beat()
+    assert await leaving.holder.others_free() == 0
+    await ask(queue)
+    await leaving.take()
+    await other.holder._beat()
+    assert await leaving.holder.others_free() == 1
+    assert await other.holder.others_free() == 1
+    leaving.holder.set_accepting(False)
+    await leaving.holder.announce()
+    assert await other.holder.others_free() == 0, "its own session is all that it serves"
+    await ask(queue)
+    assert await leaving.holder.others_free() == 0, "somebody waits for that place already"
+
+
 async def test_two_edges_never_share_the_last_slot(broker: Broker, queue: RequestQueue) -> None:
     await Owner(broker, "a", capacity=5).holder._beat()
     outcomes = await asyncio.gather(*(ask(queue) for _ in range(20)))

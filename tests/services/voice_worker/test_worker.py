@@ -24,7 +24,7 @@ from shared.wire import AudioFrame, decode_audio, decode_event
 
 B = TypeVar("B")
 STREAM = request_stream("voice", "echo")
-LIMITS = WorkerLimits(lease_s=0.4, retention=Retention(60, 20), step_s=0.05)
+LIMITS = WorkerLimits(lease_s=0.4, drain_s=0, retention=Retention(60, 20), step_s=0.05)
 
 
 class Client:
@@ -199,17 +199,86 @@ async def test_another_worker_takes_over_and_loses_no_frame(broker: Broker, edge
 
 async def test_a_worker_that_stops_hands_its_sessions_over(broker: Broker, edge: Broker, other: Broker) -> None:
     patient = WorkerLimits(lease_s=2.0, step_s=0.05)
+    brief = WorkerLimits(lease_s=2.0, drain_s=0, step_s=0.05)
     client = Client(edge)
     async with working(other, "first", limits=patient) as (_, stopping, task):
         await client.ask()
         client.send(0)
         await client.until(lambda: len(client.frames) == 1)
-        async with working(broker, "second", limits=patient):
+        async with working(broker, "second", limits=brief):
             stopping.set()
             await task
             client.send(1, 2)
             await client.until(lambda: len(client.frames) == 3)
     assert [frame.epoch for frame in client.frames] == [1, 2, 2]
+
+
+async def test_with_nobody_to_take_them_it_serves_on(
+    broker: Broker, edge: Broker, other: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = WorkerLimits(lease_s=2.0, drain_s=10.0, pause_s=0.0, step_s=0.05)
+    client = Client(edge)
+    async with working(other, "first", limits=limits) as (first, stopping, task):
+        await client.ask()
+        client.send(0)
+        await client.until(lambda: len(client.frames) == 1)
+        stopping.set()
+        async with asyncio.timeout(10):
+            while "nobody else has room for 1 sessions" not in caplog.text:
+                await asyncio.sleep(0)
+        client.send(1)
+        await client.until(lambda: len(client.frames) == 2)
+        assert first.sessions == (client.session_id,)
+        assert await Client(edge).ask() == "full", "it takes nobody"
+        async with working(broker, "second", limits=WorkerLimits(lease_s=2.0, drain_s=0)):
+            await task
+            client.send(2)
+            await client.until(lambda: len(client.frames) == 3)
+    assert [frame.epoch for frame in client.frames] == [1, 1, 2]
+
+
+async def test_after_the_time_of_grace_its_sessions_wait_for_whoever_comes(
+    broker: Broker, edge: Broker, other: Broker
+) -> None:
+    client = Client(edge)
+    async with working(other, "first") as (_, stopping, task):
+        await client.ask()
+        client.send(0)
+        await client.until(lambda: len(client.frames) == 1)
+        stopping.set()
+        await task
+        client.send(1)
+        async with working(broker, "second", limits=WorkerLimits(lease_s=30.0, drain_s=0)):
+            await client.until(lambda: len(client.frames) == 2)
+    assert [frame.epoch for frame in client.frames] == [1, 2]
+
+
+class SlowEngine(EchoEngine):
+    """Opens no session until it may."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def open(self, spec: SessionSpec, host: EngineHost) -> EchoSession:
+        self.asked.set()
+        await self.may.wait()
+        return await super().open(spec, host)
+
+
+async def test_a_session_that_is_just_opening_is_handed_over_too(broker: Broker, edge: Broker, other: Broker) -> None:
+    limits = WorkerLimits(lease_s=2.0, pause_s=0.0, step_s=0.05)
+    client, slow = Client(edge), SlowEngine()
+    async with working(other, "first", slow, limits) as (first, stopping, task):
+        await client.ask()
+        client.send(0)
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        async with working(broker, "second", limits=WorkerLimits(lease_s=2.0, drain_s=0)):
+            stopping.set()
+            await task
+            await client.until(lambda: len(client.frames) == 1)
+    assert first.sessions == ()
+    assert [frame.epoch for frame in client.frames] == [2]
 
 
 async def test_a_session_whose_edge_died_ends(broker: Broker, edge: Broker) -> None:
