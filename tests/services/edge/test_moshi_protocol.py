@@ -298,6 +298,7 @@ class TestOutput:
             "turn": "u1",
             "speaker": "user",
             "startMs": 80,
+            "answers": None,
             "kind": "turn_started",
         }
 
