@@ -239,7 +239,7 @@ class EdgeApp:
         names = [event.id for event in opened.history]
         first_missed = names.index(params.last_event) + 1 if params.last_event in names else len(names)
         for event in opened.history[:first_missed]:
-            output.prime(event)
+            session.prime(event)
         if output.is_ready:
             client.send(HANDSHAKE)
             client.send(output.head())

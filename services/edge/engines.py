@@ -12,11 +12,12 @@ from shared.events import Language
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What an engine can do. `duplex` full: it listens while it speaks."""
+    """What an engine can do. `duplex` full: it listens while it speaks. `stands_in`: it may take another's place."""
 
     id: str
     languages: tuple[Language, ...]
     duplex: str
+    stands_in: bool = True
 
 
 CATALOGUE: Mapping[str, Engine] = {
@@ -26,7 +27,7 @@ CATALOGUE: Mapping[str, Engine] = {
         Engine("personaplex_remote", ("en",), "full"),
         Engine("openai_realtime", ("nl", "en"), "full"),
         Engine("cascade", ("nl", "en"), "full"),
-        Engine("echo", ("nl", "en"), "full"),
+        Engine("echo", ("nl", "en"), "full", stands_in=False),  # nobody wants to hear himself instead of Hugo
     )
 }
 
@@ -59,6 +60,16 @@ def candidates(asked: str, language: Language | None, offered: Sequence[str]) ->
             "engine_language", f"the engine {asked} speaks {', '.join(engine.languages)}; ask for another language"
         )
     return [engine]
+
+
+def stand_ins(own: Collection[str], language: Language, offered: Sequence[str]) -> list[Engine]:
+    """Return the engines that a running session may go on with, best first: its `own` ones, and those that stand in."""
+    return [engine for engine in candidates("", language, offered) if engine.stands_in or engine.id in own]
+
+
+def preferred(asked: str, language: Language, offered: Sequence[str]) -> str:
+    """Return the engine that a session belongs to: the one asked for, else the best that may stand in; "" for none."""
+    return asked or next((engine.id for engine in stand_ins((), language, offered)), "")
 
 
 def language_for(engine: Engine, wanted: Language | None, default: Language) -> Language:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from services.edge.engines import Capacity
 from services.edge.moshi_protocol import Close, CloseCode
 from services.edge.records import RENEW_EVERY, SOCKET_LEASE_MS
 from services.edge.session import Doors, EdgeSession
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 _EXTEND_EVERY = 600
+_OFFER_EVERY = 5
 _SUMMARY_EVERY = 10
 
 
@@ -96,8 +98,19 @@ class Hub:
             self._was_away = False
             self._tell_all(_BACK)
         await records.reap()
+        if n_ticks % _OFFER_EVERY == 0:
+            await self._offer_engines()
         if n_ticks % _EXTEND_EVERY == 5:
             await records.extend(live)
+
+    async def _offer_engines(self) -> None:
+        """Tell sessions that had to leave their engine that it has a place again; one look for all of them."""
+        wanted = {session.voice.wanted for session in self._sessions.values()} - {""}
+        found = await self._doors.records.capacities(sorted(wanted)) if wanted else {}
+        free = {name for name, capacity in found.items() if Capacity(*capacity).free > 0}
+        for session in list(self._sessions.values()):
+            if session.voice.wanted in free and not session.is_closing:
+                session.voice.offer(session.voice.wanted)
 
     def _set_broker(self, up: bool) -> None:
         if up != self.broker_up:

@@ -12,6 +12,8 @@ FRAMES_IN = Counter("splitbrain_edge_frames_in_total", "80 ms frames taken in fr
 FRAMES_DROPPED = Counter("splitbrain_edge_frames_dropped_total", "Frames dropped, by why", ["why"])
 MESSAGES_OUT = Counter("splitbrain_edge_messages_out_total", "WebSocket messages sent")
 BAD_MESSAGES = Counter("splitbrain_edge_bad_messages_total", "Client messages that could not be used", ["why"])
+ENGINE_LOST = Counter("splitbrain_edge_engine_lost_total", "Times that a session lost this engine", ["engine"])
+ENGINE_CHANGES = Counter("splitbrain_edge_engine_changes_total", "Sessions that went on with this engine", ["engine"])
 START = Histogram(
     "splitbrain_edge_start_seconds",
     "From the upgrade to the handshake",

@@ -9,15 +9,13 @@ import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
-
+from services.edge.commands import Command, read_command
 from services.edge.framing import FrameAssembler, PaceGuard
 from shared.audio import FRAME_MS
 from shared.audio.ogg import OggError, OggOpusDemuxer, OggOpusMuxer
-from shared.events import Consent, EngineState, Event, Notice, Role, SessionEnded, Spoken
+from shared.errors import BadInput
+from shared.events import EngineState, Event, Notice, Role, SessionEnded, Spoken
 from shared.wire import AudioFrame, event_to_json
 
 HANDSHAKE = b"\x00"
@@ -27,7 +25,6 @@ PING = b"\x06"
 
 CONTROLS = ("start", "end_turn", "pause", "restart")
 
-_MAX_COMMAND_BYTES = 8 * 1024
 _MAX_BAD_MESSAGES = 50
 _NOTICE_EVERY_S = 1.0
 _EARLY_FRAMES = 25
@@ -83,38 +80,7 @@ class Close:
     ended: str = "limit"
 
 
-class ConsentCommand(BaseModel):
-    """Metadata from the client: `{"type": "consent", "storeAudio": true}`. Switches left out stay as they are."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-    type: Literal["consent"]
-    store_audio: StrictBool | None = None
-    store_transcript: StrictBool | None = None
-    emotion: StrictBool | None = None
-
-    def over(self, consent: Consent) -> Consent:
-        """Return `consent` with these switches changed."""
-        return Consent(
-            store_audio=consent.store_audio if self.store_audio is None else self.store_audio,
-            store_transcript=consent.store_transcript if self.store_transcript is None else self.store_transcript,
-            emotion=consent.emotion if self.emotion is None else self.emotion,
-        )
-
-
-class EndCommand(BaseModel):
-    """Metadata from the client: `{"type": "end"}`. The conversation is over; the scorecard may still come."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    type: Literal["end"]
-
-
-_COMMANDS: TypeAdapter[ConsentCommand | EndCommand] = TypeAdapter(
-    Annotated[ConsentCommand | EndCommand, Field(discriminator="type")]
-)
-
-Decision = AudioFrame | Control | ConsentCommand | EndCommand | Notice | ErrorText | Close
+Decision = AudioFrame | Control | Command | Notice | ErrorText | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,19 +172,15 @@ class MoshiInput:
         return [Notice("input_too_fast", "warning", message, count)]
 
     def _command(self, data: bytes) -> Decision:
-        if len(data) > _MAX_COMMAND_BYTES:
-            return self._bad_command(f"metadata has at most {_MAX_COMMAND_BYTES} bytes")
         try:
-            return _COMMANDS.validate_json(data[1:])
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(step) for step in first["loc"]) or "JSON"
-            return self._bad_command(f"metadata is not a known command: {where}: {first['msg']}")
+            return read_command(data[1:])
+        except BadInput as error:
+            return self._bad_command(str(error))
 
     def _bad_command(self, text: str) -> Decision:
         self.bad_messages += 1
         closing = self._after_bad()
-        return closing[0] if closing else ErrorText(text[:500])
+        return closing[0] if closing else ErrorText(text)
 
     def _unknown(self, kind: int) -> list[Decision]:
         self.unknown_kinds += 1
@@ -263,6 +225,11 @@ class MoshiOutput:
         self._event_epochs: dict[Role, int] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._early: deque[AudioFrame] = deque()
+
+    @property
+    def next_seq(self) -> int:
+        """Number of the first frame that has not come yet."""
+        return self._next_seq
 
     def accept_audio(self, frame: AudioFrame) -> AudioFrame | None:
         """Return the frame if it is to be sent now; None if it is old, repeated or held until `ready`."""
@@ -342,9 +309,7 @@ class MoshiOutput:
         if body.state in _READY_STATES and not self.is_ready:
             self.is_ready = True
             return [HANDSHAKE, self.head()]
-        if body.state == "failed":
-            return [error_text(body.detail or f"the voice engine {body.engine} failed")]
-        return []
+        return []  # what a lost engine means for the client, another one or the end, is told by a notice or the close
 
 
 def metadata(event: Event) -> bytes:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from services.edge.auth import Identity
-from services.edge.engines import Engine, candidates, language_for
+from services.edge.engines import Engine, candidates, language_for, preferred
 from services.edge.params import SessionParams
 from services.edge.records import Position, SessionRecord, hash_secret
 from services.edge.session import Doors
@@ -96,6 +96,8 @@ class Opener:
             started,
             self._doors.broker.clock.wall_ms(),
             resume_hash=hash_secret(secret),
+            asked=params.engine,
+            preferred=preferred(params.engine, started.language, settings.engine_names) or engine.id,
         )
 
     def _first_event(self, record: SessionRecord) -> Event:

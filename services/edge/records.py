@@ -56,7 +56,11 @@ return due
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session as its state hash has it. `attach` counts the sockets that it had: the edge's epoch."""
+    """A session as its state hash has it. `attach` counts the sockets that it had: the edge's epoch.
+
+    `started.engine` is the engine that serves it now, by the request `voice_entry` ("": none, text only), whose owners
+    have epochs above `voice_base`. `asked` is the engine that the client named, `preferred` the one it belongs to.
+    """
 
     session_id: str
     user: str
@@ -65,6 +69,9 @@ class SessionRecord:
     attach: int = 1
     resume_hash: str = ""
     voice_entry: str = ""
+    voice_base: int = 0
+    asked: str = ""
+    preferred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +130,6 @@ class SessionRecords:
         answer = await self._queue.admit(request_stream(role), session_id, {}, by_slots=False)
         return answer.outcome == "admitted"
 
-    async def withdraw_voice(self, record: SessionRecord) -> None:
-        """Take the voice request back that no worker has taken up."""
-        if record.voice_entry:
-            await self._queue.withdraw(request_stream("voice", record.started.engine), record.voice_entry)
-
     async def attach(self, session_id: str, secret: str, identity: Identity) -> SessionRecord:
         """Take over the client's end of a session. Raises AuthError; BadInput where it is over or unknown.
 
@@ -143,7 +145,8 @@ class SessionRecords:
         attach = int(await self._client.hincrby(keys.state, "attach", 1))
         await self._client.hset(keys.state, "status", "live")
         await self.renew([session_id], SOCKET_LEASE_MS)
-        return replace(record, attach=attach)
+        # Read again: until now the older connection could still move the session to another engine.
+        return replace(_from_hash(session_id, await self._client.hgetall(keys.state)), attach=attach)
 
     async def position(self, session_id: str) -> Position:
         """Return the ends of the session's audio streams; `events_after` stays "0"."""
@@ -255,6 +258,9 @@ def _to_hash(record: SessionRecord) -> dict[str, str]:
         "started_ms": str(record.started_ms),
         "attach": str(record.attach),
         "resume": record.resume_hash,
+        "voice_base": str(record.voice_base),
+        "asked": record.asked,
+        "preferred": record.preferred,
         **consent_to_state(started.consent),
     }
 
@@ -281,4 +287,7 @@ def _from_hash(session_id: str, raw: dict[bytes, bytes]) -> SessionRecord:
         int(fields.get("attach", "1")),
         fields.get("resume", ""),
         fields.get("voice_entry", ""),
+        int(fields.get("voice_base", "0")),
+        fields.get("asked", ""),
+        fields.get("preferred", ""),
     )

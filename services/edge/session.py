@@ -13,14 +13,14 @@ from aiohttp import WebSocketError, WSMsgType, web
 
 from services.edge import metrics
 from services.edge.client_socket import ClientSocket
+from services.edge.commands import ConsentCommand, EndCommand, EngineCommand
+from services.edge.fallback.keeper import VoiceKeeper
 from services.edge.limits import MessageLimits, life_over
 from services.edge.moshi_protocol import (
     PING,
     Close,
     CloseCode,
-    ConsentCommand,
     Control,
-    EndCommand,
     ErrorText,
     MoshiInput,
     MoshiOutput,
@@ -79,6 +79,7 @@ class EdgeSession:
         self.keys = doors.broker.keys(record.session_id)
         self.input_shed = 0
         self.closed = asyncio.Event()
+        self.voice = VoiceKeeper(doors.settings, doors.broker, doors.records, record, self)
         self._doors = doors
         self._clock = doors.broker.clock
         self._position = position
@@ -93,23 +94,29 @@ class EdgeSession:
         self._n_heard = self._heard_seen = self._sent_seen = self._quiet_ticks = 0
         self._counted_ms = self.media_ms
         self._shed_told = self._late_told = self._n_published = 0
-        self._voice_seen = self._is_over = False
+        self._is_over = False
         self._farewell_s: float | None = None
         self._closing: Close | None = None
         self._group: asyncio.TaskGroup | None = None
         self._acts: dict[type, Callable[[Any], None]] = {
             Notice: self.notice,
-            ErrorText: self._say_error,
-            Close: self._refuse,
+            ErrorText: self.say_error,
+            Close: self.refuse,
             Control: self._control,
             ConsentCommand: self._change_consent,
             EndCommand: self._end_by_client,
+            EngineCommand: self.voice.command,
         }
 
     @property
     def is_over(self) -> bool:
         """True once its end is said, though the socket may still be open."""
         return self._is_over
+
+    @property
+    def is_ready(self) -> bool:
+        """True once the handshake went out."""
+        return self._output.is_ready
 
     @property
     def is_closing(self) -> bool:
@@ -126,6 +133,7 @@ class EdgeSession:
         async with asyncio.TaskGroup() as group:
             self._group = group
             sender = group.create_task(self._client.run())
+            keeper = group.create_task(self.voice.run())
             reader = self._doors.broker.reader
             reader.subscribe(self.keys.events, self._position.events_after, self._on_events)
             reader.subscribe(self.keys.audio_out, self._position.audio_out_after, self._on_audio)
@@ -136,6 +144,7 @@ class EdgeSession:
                 reader.unsubscribe(self.keys.events)
                 reader.unsubscribe(self.keys.audio_out)
                 sender.cancel()
+                keeper.cancel()
         return await self._conclude()
 
     # Client -> streams
@@ -168,14 +177,16 @@ class EdgeSession:
             is_too_big = error.code == CloseCode.TOO_BIG
             self._closing = Close(CloseCode(error.code), str(error), "limit" if is_too_big else "refused")
 
-    def _say_error(self, decision: ErrorText) -> None:
+    def say_error(self, decision: ErrorText) -> None:
+        """Tell the client that something of it cannot be used."""
         metrics.BAD_MESSAGES.labels("refused").inc()
         self._send(error_text(decision.text))
 
     def _control(self, decision: Control) -> None:
         metrics.BAD_MESSAGES.labels("control").inc()
 
-    def _refuse(self, close: Close) -> None:
+    def refuse(self, close: Close) -> None:
+        """Say why, and close."""
         self._send(error_text(close.reason))
         self.request_close(close)
 
@@ -228,7 +239,8 @@ class EdgeSession:
         if event.source == "edge" and event.epoch > self.record.attach:
             self.request_close(Close(CloseCode.NORMAL, "the conversation goes on over a newer connection", "moved"))
             return
-        self._voice_seen = self._voice_seen or event.source == "voice"
+        if event.source == "voice":
+            self.voice.on_event(event)
         was_ready = self._output.is_ready
         for out in self._output.accept_event(event):
             if isinstance(out, bytes):
@@ -242,6 +254,12 @@ class EdgeSession:
                 self._client.send_audio(frame)
         if self._farewell_s is not None and isinstance(event.body, ScorecardReady):
             self.request_close(Close(CloseCode.NORMAL, "goodbye", "client_closed"))
+
+    def prime(self, event: Event) -> None:
+        """Take note of an event that an earlier connection has given the client."""
+        self._output.prime(event)
+        if event.source == "voice":
+            self.voice.on_event(event)
 
     def _send(self, message: bytes) -> None:
         if not self._client.send(message):
@@ -287,9 +305,10 @@ class EdgeSession:
         elif over and self._closing is None:
             reason, text = over
             code = CloseCode.TRY_AGAIN if reason == "engine_failed" else CloseCode.NORMAL
-            self._refuse(Close(code, text, reason))
+            self.refuse(Close(code, text, reason))
         if not self._consent_saved:
             self._spawn(self._save_consent())
+        self.voice.tick(self.media_ms // FRAME_MS, self._output.next_seq, now_s)
         self._tell_gathered()
         self._quiet_ticks = 0 if self._client.sent != self._sent_seen else self._quiet_ticks + 1
         if self._quiet_ticks >= PING_AFTER_TICKS and self._output.is_ready:
@@ -319,7 +338,7 @@ class EdgeSession:
     def lost(self) -> None:
         """Redis knows nothing of the session any more: it cannot go on."""
         if not self.is_closing:
-            self._refuse(_LOST)
+            self.refuse(_LOST)
 
     def request_close(self, close: Close) -> None:
         """Close the socket, once. What was sent before goes out first."""
@@ -353,6 +372,8 @@ class EdgeSession:
             reason = self._closing.ended
         self._count()
         if reason == "moved":
+            with suppress(*TRANSIENT):
+                await self.voice.close(ended=False)
             return reason
         self._tell_gathered()
         records, resume_s = self._doors.records, self._doors.settings.resume_s
@@ -360,11 +381,11 @@ class EdgeSession:
         with suppress(*TRANSIENT):
             if not self._is_over and reason in _COMES_BACK and resume_s > 0:
                 await records.detach(self.record, resume_s)
+                await self.voice.close(ended=False)
                 return reason
             if not self._is_over:
                 self._end(reason)
             await records.close(self.record.session_id, reason, self._consent)
-            if not self._voice_seen:
-                await records.withdraw_voice(self.record)
+            await self.voice.close(ended=True)
         metrics.SESSIONS_ENDED.labels(reason).inc()
         return reason

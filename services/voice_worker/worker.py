@@ -180,7 +180,7 @@ class VoiceWorker:
         publisher.publish(
             EngineState("failed", engine, reason), event_id=f"voice:engine_state:failed:{lease.epoch}", media_ms=0
         )
-        await self._finish(lease)
+        await self._finish(lease, is_over=False)
 
     # --- ends
 
@@ -192,14 +192,16 @@ class VoiceWorker:
         session_id_var.set(session.lease.session_id)
         self._sessions.pop(session.lease.entry_id, None)
         await session.close()
-        await self._finish(session.lease)
+        await self._finish(session.lease, is_over=reason != "engine_failed")
         self._count()
         log.info("session over: %s", reason)
 
-    async def _finish(self, lease: Lease) -> None:
+    async def _finish(self, lease: Lease, *, is_over: bool) -> None:
+        """Give the lease back; where the session is over, let its keys go. Else another engine may go on with it."""
         try:
             await self._holders[lease.stream].finish(lease)
-            await self._broker.let_go(lease.session_id, self._limits.retention)
+            if is_over:
+                await self._broker.let_go(lease.session_id, self._limits.retention)
         except TRANSIENT as error:
             log.warning("Redis did not take a session's end (%s); its lease lapses by itself", type(error).__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.broker import Broker
+from shared.broker.append import FIELD
 from shared.broker.reader import Entries
 from shared.events import Body, EngineState, Event, SessionEnded
 from shared.leases import Lease, LeaseHolder
@@ -21,6 +22,7 @@ class EchoWorker:
 
     def __init__(self, broker: Broker, *, capacity: int = 4, engine: str = "echo", name: str = "echo-1") -> None:
         self.broker = broker
+        self.engine = engine
         self.sessions: dict[str, Lease] = {}
         self.inputs: dict[str, list[AudioFrame]] = {}
         self.ended: dict[str, SessionEnded] = {}
@@ -55,6 +57,13 @@ class EchoWorker:
     def send(self, session_id: str, frame: AudioFrame) -> None:
         self.broker.publish_audio(self.broker.keys(session_id).audio_out, frame)
 
+    async def fail(self, session_id: str, reason: str) -> None:
+        """Give a session up, as an engine does that cannot go on with it."""
+        lease = self.sessions[session_id]
+        self.publish(session_id, EngineState("failed", self.engine, reason), f"voice:engine:failed:{lease.epoch}")
+        self._drop(lease)
+        await self._holder.finish(lease)
+
     def _spawn(self, work: Any) -> None:
         try:
             assert self._group is not None
@@ -71,13 +80,20 @@ class EchoWorker:
 
     async def _serve(self, lease: Lease) -> None:
         await self.hold_ready.wait()
+        if lease not in self._holder.held:
+            return
         sid, keys = lease.session_id, self.broker.keys(lease.session_id)
         self.sessions[sid] = lease
         self.inputs.setdefault(sid, [])
-        self.publish(sid, EngineState("ready", "echo"), f"voice:engine:ready:{lease.epoch}")
-        self.broker.reader.subscribe(keys.audio_in, "0", lambda key, entries: self._on_audio(sid, entries))
+        consumed = await self._consumed(sid) if lease.taken_over else "0"
+        self.publish(sid, EngineState("ready", self.engine), f"voice:engine:ready:{lease.epoch}")
+        self.broker.reader.subscribe(keys.audio_in, consumed, lambda key, entries: self._on_audio(sid, entries))
         self.broker.reader.subscribe(keys.events, "0", lambda key, entries: self._on_events(sid, entries))
         await self._notify()
+
+    async def _consumed(self, sid: str) -> str:
+        newest = await self.broker.client.xrevrange(self.broker.keys(sid).audio_out, count=1)
+        return decode_audio(newest[0][1][FIELD]).consumed or "0" if newest else "0"
 
     def _on_audio(self, sid: str, entries: Entries) -> None:
         for entry_id, data in entries:
@@ -102,4 +118,6 @@ class EchoWorker:
         keys = self.broker.keys(lease.session_id)
         self.broker.reader.unsubscribe(keys.audio_in)
         self.broker.reader.unsubscribe(keys.events)
-        self.sessions.pop(lease.session_id, None)
+        if self.sessions.get(lease.session_id) is lease:
+            del self.sessions[lease.session_id]
+        self._spawn(self._notify())

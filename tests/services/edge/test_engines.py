@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from services.edge.engines import CATALOGUE, Capacity, candidates, check_offered, describe, language_for
+from services.edge.engines import (
+    CATALOGUE,
+    Capacity,
+    candidates,
+    check_offered,
+    describe,
+    language_for,
+    preferred,
+    stand_ins,
+)
 from shared.errors import BadInput
 
 OFFERED = ("cascade", "personaplex", "echo")
@@ -34,6 +43,20 @@ def test_the_language_is_the_wanted_the_default_or_the_engine_s() -> None:
     assert language_for(CATALOGUE["echo"], "en", "nl") == "en"
     assert language_for(CATALOGUE["echo"], None, "nl") == "nl"
     assert language_for(CATALOGUE["personaplex"], None, "nl") == "en"
+
+
+def test_who_stands_in_for_a_lost_engine() -> None:
+    offered = ("personaplex", "cascade", "echo")
+    assert [engine.id for engine in stand_ins(("cascade",), "en", offered)] == ["personaplex", "cascade"]
+    assert [engine.id for engine in stand_ins(("echo",), "nl", offered)] == ["cascade", "echo"]
+
+
+def test_the_engine_that_a_session_belongs_to() -> None:
+    offered = ("echo", "personaplex", "cascade")
+    assert preferred("echo", "en", offered) == "echo"
+    assert preferred("", "en", offered) == "personaplex"
+    assert preferred("", "nl", offered) == "cascade"
+    assert preferred("", "nl", ("echo",)) == ""
 
 
 def test_capabilities() -> None:

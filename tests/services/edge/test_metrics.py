@@ -19,4 +19,4 @@ def test_names_say_whose_they_are_and_their_unit() -> None:
 
 def test_no_label_holds_a_session_or_a_user() -> None:
     labels = {name for metric in OBJECTS for name in metric._labelnames}
-    assert labels <= {"how", "reason", "why"}
+    assert labels <= {"engine", "how", "reason", "why"}

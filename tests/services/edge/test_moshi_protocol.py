@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge import moshi_protocol
+from services.edge.commands import Command, ConsentCommand, EndCommand, EngineCommand
 from services.edge.moshi_protocol import (
     Close,
     CloseCode,
-    ConsentCommand,
     Control,
-    EndCommand,
     ErrorText,
     InputBounds,
     Kind,
@@ -187,6 +186,10 @@ class TestInput:
     def test_end_command(self) -> None:
         assert _input().receive(b'\x04{"type":"end"}', 0.0, 0) == [EndCommand(type="end")]
 
+    def test_engine_command(self) -> None:
+        (command,) = _input().receive(b'\x04{"type":"engine","engine":"cascade"}', 0.0, 0)
+        assert command == EngineCommand(type="engine", engine="cascade")
+
     @pytest.mark.parametrize(
         "data",
         [
@@ -219,9 +222,7 @@ class TestInput:
         client = _input()
         for message in messages:
             for decision in client.receive(message, 0.0, 0):
-                assert isinstance(
-                    decision, AudioFrame | Control | ConsentCommand | EndCommand | Notice | ErrorText | Close
-                )
+                assert isinstance(decision, AudioFrame | Control | Command | Notice | ErrorText | Close)
 
 
 class TestOutput:
@@ -309,8 +310,8 @@ class TestOutput:
         assert _ready_output().accept_event(info) == []
         assert [message[:1] for message in _ready_output(wants_events=True).accept_event(warning)] == [b"\x04"]  # type: ignore[index]
 
-    def test_a_failed_engine_is_told(self) -> None:
-        assert _output().accept_event(_event(EngineState("failed", "cascade", "no model"))) == [b"\x05no model"]
+    def test_a_failed_engine_is_left_to_who_finds_another_one(self) -> None:
+        assert _output().accept_event(_event(EngineState("failed", "cascade", "no model"))) == []
 
     @pytest.mark.parametrize(
         ("reason", "code"), [("engine_failed", 1011), ("drained", 1012), ("idle", 1000), ("client_closed", 1000)]

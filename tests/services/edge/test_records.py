@@ -82,6 +82,14 @@ async def test_attaching_gives_the_record_back_and_counts(broker: Broker) -> Non
     assert (await _records(broker).attach(record.session_id, "secret", ANNA)).attach == 3
 
 
+async def test_an_attaching_edge_learns_who_serves_the_session_now(broker: Broker) -> None:
+    record = await _begin(broker)
+    moved = {"engine": "cascade", "voice_entry": "9-0", "voice_base": 4, "preferred": "echo"}
+    await broker.client.hset(broker.keys(record.session_id).state, mapping=moved)
+    again = await _records(broker).attach(record.session_id, "secret", ANNA)
+    assert (again.started.engine, again.voice_entry, again.voice_base, again.preferred) == ("cascade", "9-0", 4, "echo")
+
+
 @pytest.mark.parametrize("seed", [None, 0])
 async def test_what_was_not_asked_for_stays_open(broker: Broker, seed: int | None) -> None:
     record = await _begin(broker, replace(STARTED, mode=None, seed=seed, voice="", locale=""))
@@ -159,15 +167,12 @@ async def test_a_late_detach_does_not_touch_who_came_back(broker: Broker) -> Non
     assert await records.reap() == []
 
 
-async def test_other_roles_are_asked_and_requests_withdrawn(broker: Broker) -> None:
+async def test_other_roles_are_asked(broker: Broker) -> None:
     record = await _begin(broker)
     records = _records(broker)
     assert await records.ask("coach", record.session_id)
     assert await records.ask("evaluator", record.session_id)
     assert await broker.client.xlen("sb:coach") == await broker.client.xlen("sb:evaluator") == 1
-    await broker.client.xgroup_create("sb:voice.echo", "workers", id="0")
-    await records.withdraw_voice(record)
-    assert await broker.client.xlen("sb:voice.echo") == 0
 
 
 async def test_capacities(broker: Broker) -> None:

@@ -323,6 +323,7 @@ async def test_an_engine_that_cannot_open_says_so_and_frees_the_slot(broker: Bro
         async with asyncio.timeout(10):
             while await broker.client.xlen(STREAM):
                 await asyncio.sleep(0)
+    assert await broker.client.ttl(client.keys.events) == -1, "another engine may go on with it: nothing expires"
 
 
 async def test_an_engine_that_is_behind_admits_nobody_and_keeps_whom_it_has(broker: Broker, edge: Broker) -> None:

@@ -1,0 +1,38 @@
+"""Silence for each frame in, in sound and on the streams."""
+
+from __future__ import annotations
+
+from services.edge.fallback.silence import SILENT_PACKETS, SilentVoice
+from shared.audio import FRAME_SAMPLES
+from shared.audio.opus import OpusDecoder
+from shared.audio.opus_toc import packet_samples
+from shared.broker import Broker
+from shared.broker.append import FIELD
+from shared.streams import new_session_id
+from shared.wire import AudioFrame, decode_audio
+
+
+def test_it_is_a_frame_of_silence() -> None:
+    assert sum(packet_samples(packet) for packet in SILENT_PACKETS) == FRAME_SAMPLES
+    decoder = OpusDecoder()
+    assert all(abs(decoder.decode(packet)).max() < 1e-9 for packet in SILENT_PACKETS)
+
+
+async def test_each_frame_in_is_answered_once_and_named(real_broker: Broker) -> None:
+    broker = real_broker
+    keys = broker.keys(new_session_id(1))
+    voice = SilentVoice(broker, keys)
+    for seq in (3, 4, 4, 5):
+        broker.publish_audio(keys.audio_in, AudioFrame(seq, 1920, (b"\x48a",)))
+    await broker.writer.drain()
+    ids = [entry_id.decode() for entry_id, _ in await broker.client.xrange(keys.audio_in)]
+    assert not voice.is_active
+    voice.start(ids[0], 7, epoch=5)
+    assert voice.is_active
+    out: list[AudioFrame] = []
+    while len(out) < 2:
+        await broker.client.xread({keys.audio_out: "0"}, block=1000)
+        out = [decode_audio(fields[FIELD]) for _, fields in await broker.client.xrange(keys.audio_out)]
+    voice.stop()
+    assert [(frame.seq, frame.epoch, frame.consumed) for frame in out] == [(7, 5, ids[1]), (8, 5, ids[3])]
+    assert {frame.packets for frame in out} == {SILENT_PACKETS}
