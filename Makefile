@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := services shared benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench gpu clean lint format
+.PHONY: help setup test check demo bench chaos gpu clean lint format
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,9 @@ bench: $(READY) ## Measure frame round trips, answer times and PersonaPlex batch
 	$(BIN)/python -m benchmarks.frame_round_trip
 	$(BIN)/python -m benchmarks.turn_latency
 	$(BIN)/python -m benchmarks.personaplex_batch
+
+chaos: $(READY) ## Kill, freeze and part processes that serve sessions, and count what was lost (docs/reliability.md)
+	$(BIN)/python -m tests.chaos
 
 clean: ## Remove what was built, the virtual environment too
 	rm -rf $(VENV) dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

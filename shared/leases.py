@@ -32,7 +32,7 @@ MAX_REQUESTS = 10_000
 _GONE = "is gone: its request was withdrawn, or Redis lost its data"
 
 _WORKER_TTL_MS = 5_000
-_HAND_OVER_IDLE_MS = 86_400_000
+HAND_OVER_IDLE_MS = 86_400_000
 
 # KEYS: stream, workers. ARGV: worker ttl ms, limit ("slots": by the workers' slots), field, value, ...
 _ADMIT = """
@@ -121,7 +121,8 @@ end
 return {total, redis.call('XLEN', KEYS[1])}
 """
 
-# KEYS: stream, workers. ARGV: group, consumer, worker ttl ms.   Returns the free slots of the other live workers.
+# KEYS: stream, workers. ARGV: group, consumer, worker ttl ms, idle ms of what was handed over.   Returns the free slots
+# of the other live workers. What this consumer handed over and nobody took yet fills one: it is no longer its own.
 _OTHERS_FREE = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -131,8 +132,10 @@ for i = 1, #workers, 2 do
   local slots, seen = string.match(workers[i + 1], '^(%d+):(%d+)$')
   if workers[i] ~= ARGV[2] and now - tonumber(seen) < tonumber(ARGV[3]) then total = total + tonumber(slots) end
 end
-local own = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000, ARGV[2])
-return total - (redis.call('XLEN', KEYS[1]) - #own)
+for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000, ARGV[2])) do
+  if p[3] < tonumber(ARGV[4]) then total = total + 1 end
+end
+return total - redis.call('XLEN', KEYS[1])
 """
 
 
@@ -260,10 +263,8 @@ class LeaseHolder:
 
     async def others_free(self) -> int:
         """Return how many sessions the other live workers of this stream have room for now, at least 0."""
-        free = await self._client.eval(
-            _OTHERS_FREE, 2, self.stream, workers_key(self.stream), GROUP, self._consumer, _WORKER_TTL_MS
-        )
-        return max(int(free), 0)
+        keys, limits = (self.stream, workers_key(self.stream)), (_WORKER_TTL_MS, HAND_OVER_IDLE_MS)
+        return max(int(await self._client.eval(_OTHERS_FREE, 2, *keys, GROUP, self._consumer, *limits)), 0)
 
     async def leave(self) -> None:
         """Remove this worker from the role's list of workers and its consumer, if nothing is pending for it."""
@@ -277,7 +278,7 @@ class LeaseHolder:
 
     async def _make_claimable(self, entry_id: str) -> bool:
         return bool(
-            await self._client.eval(_HAND_OVER, 1, self.stream, GROUP, self._consumer, entry_id, _HAND_OVER_IDLE_MS)
+            await self._client.eval(_HAND_OVER, 1, self.stream, GROUP, self._consumer, entry_id, HAND_OVER_IDLE_MS)
         )
 
     async def _take_new(self) -> None:

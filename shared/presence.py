@@ -1,4 +1,7 @@
-"""What each process says of itself, for `splitbrain ps` and for operators: one hash, refreshed by its owners."""
+"""What each process says of itself, for `splitbrain ps` and for operators: one hash, refreshed by its owners.
+
+The way back is here too: an operator's request to drain, which the process reads when it refreshes its entry.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
 from shared.clock import to_the_end
-from shared.streams import PROCESSES_KEY
+from shared.streams import DRAIN_TTL_S, PROCESSES_KEY, drain_key
 
 REFRESH_S = 1.0
 STALE_MS = 5_000
@@ -45,13 +48,25 @@ class Status:
 
 
 class Presence:
-    """Keeps one process's entry fresh until cancelled, and removes it at the end."""
+    """Keeps one process's entry fresh until cancelled, and removes it at the end.
 
-    def __init__(self, broker: Broker, role: str, worker_id: str, status: Callable[[], Status]) -> None:
+    `on_drain` is called when somebody asked this process, and no earlier one of its name, to drain; it may be called
+    again.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        role: str,
+        worker_id: str,
+        status: Callable[[], Status],
+        on_drain: Callable[[], None] | None = None,
+    ) -> None:
         self._broker = broker
         self._role = role
         self._worker_id = worker_id
         self._status = status
+        self._on_drain = on_drain
         self._started_ms = broker.clock.wall_ms()
 
     async def run(self) -> None:
@@ -60,9 +75,19 @@ class Presence:
             while True:
                 with suppress(*TRANSIENT):
                     await self._broker.client.hset(PROCESSES_KEY, self._worker_id, self._entry())
+                    await self._look_for_drain()
                 await self._broker.clock.sleep(REFRESH_S)
         finally:
             await to_the_end(self._remove())
+
+    async def _look_for_drain(self) -> None:
+        key = drain_key(self._worker_id)
+        asked = await self._broker.client.get(key)
+        if asked is None or self._on_drain is None:
+            return
+        if asked.decode() == str(self._started_ms):  # else an earlier process of this name was meant
+            self._on_drain()
+        await self._broker.client.delete(key)
 
     async def _remove(self) -> None:
         with suppress(*TRANSIENT):
@@ -83,6 +108,11 @@ class Presence:
             url=status.url,
         )
         return json.dumps(asdict(info))
+
+
+async def ask_to_drain(broker: Broker, info: ProcessInfo) -> None:
+    """Ask a process to drain as by SIGTERM; it reads that within a second, and a later one of its name never does."""
+    await broker.client.set(drain_key(info.worker_id), str(info.started_ms), ex=DRAIN_TTL_S)
 
 
 async def list_processes(broker: Broker) -> list[ProcessInfo]:

@@ -65,6 +65,9 @@ class RedisServer:
             *("--daemonize", "no", "--loglevel", "warning"),
             *extra,
         ]
+        return self._launch(command)
+
+    def _launch(self, command: list[str]) -> RedisServer:
         self.process = subprocess.Popen(  # noqa: S603  the binary is ours, the arguments are fixed
             command,
             stdout=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """Runs one service process: logging, event loop, signals, health endpoint, graceful stop.
 
-SIGTERM or SIGINT sets `stopping`; the service then hands over, closes and returns, and the process exits 0.
-A crash is logged and exits 1; wrong settings exit 2.
+SIGTERM, SIGINT or `splitbrain drain` sets `stopping`; the service then hands over, closes and returns, and the process
+exits 0. A crash is logged and exits 1; wrong settings exit 2.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.broker import Broker
+from shared.broker.writer import WriterLimits
 from shared.errors import ConfigError, SplitbrainError
 from shared.logs import configure_logging
 from shared.presence import Presence, Status
@@ -52,11 +53,11 @@ class ServiceContext:
 Serve = Callable[[ServiceContext], Awaitable[None]]
 
 
-def run_service(name: str, settings: ServiceSettings, serve: Serve) -> int:
-    """Run `serve` until it returns and return the process's exit code."""
+def run_service(name: str, settings: ServiceSettings, serve: Serve, limits: WriterLimits | None = None) -> int:
+    """Run `serve` until it returns and return the process's exit code. `limits` are what may wait for Redis."""
     configure_logging(name, settings.log_level, settings.log_format)
     try:
-        return uvloop.run(_run(name, settings, serve))
+        return uvloop.run(_run(name, settings, serve, limits))
     except KeyboardInterrupt:
         return 130
 
@@ -70,15 +71,22 @@ def exit_on_config_error(main: Callable[[], int]) -> int:
         return 2
 
 
-async def _run(name: str, settings: ServiceSettings, serve: Serve) -> int:
-    context = ServiceContext(Broker.open(settings.redis_url, n_shards=settings.n_shards))
+async def _run(name: str, settings: ServiceSettings, serve: Serve, limits: WriterLimits | None) -> int:
+    context = ServiceContext(Broker.open(settings.redis_url, n_shards=settings.n_shards, limits=limits))
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sig, _stop, name, context)
     endpoint = await _start_health(settings, context)
     code = 1
     try:
-        await _serve_until_stopped(context, serve, Presence(context.broker, name, settings.worker_id, context.status))
+        presence = Presence(
+            context.broker,
+            name,
+            settings.worker_id,
+            context.status,
+            lambda: _stop(name, context, " as it was asked to"),
+        )
+        await _serve_until_stopped(context, serve, presence)
         code = 0
     except* SplitbrainError as group:
         for error in _leaves(group):
@@ -115,9 +123,9 @@ async def _serve_until_stopped(context: ServiceContext, serve: Serve, presence: 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _stop(name: str, context: ServiceContext) -> None:
+def _stop(name: str, context: ServiceContext, why: str = "") -> None:
     if not context.stopping.is_set():
-        log.info("%s is stopping", name)
+        log.info("%s is stopping%s", name, why)
     context.ready = False
     context.stopping.set()
 

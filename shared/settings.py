@@ -38,8 +38,8 @@ class ServiceSettings(BaseSettings):
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         validation_alias=_shared("REDIS_URL"),
-        description="redis://, rediss://, unix:// or redis+cluster:// URL of the broker",
-        pattern=r"^(redis|rediss|unix|redis\+cluster|rediss\+cluster)://",
+        description="redis://, rediss://, unix://, redis+cluster:// or redis+sentinel:// URL of the broker",
+        pattern=r"^(unix|rediss?(\+cluster|\+sentinel)?)://",
     )
     n_shards: int = Field(
         DEFAULT_SHARDS,

@@ -24,6 +24,9 @@ _ENGINE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 PROCESSES_KEY = "sb:processes"
 """Hash: worker id -> JSON of what it says of itself (`splitbrain ps` reads it)."""
 
+DRAIN_TTL_S = 30
+"""How long a request to drain is there to be read; its process looks once a second."""
+
 EDGE_SESSIONS_KEY = "sb:edge.sessions"
 """Sorted set: session id by the time at which any edge ends it unless its client's edge renews it."""
 
@@ -108,9 +111,18 @@ def request_stream(role: Role, engine: str = "") -> str:
     return f"sb:voice.{engine}"
 
 
+VOICE_STREAMS = "sb:voice.*"
+"""Pattern of the request streams of all engines."""
+
+
 def workers_key(stream: str) -> str:
     """Hash beside a request stream (same cluster slot): worker id -> "slots:seen_ms"."""
     return f"{{{stream}}}:workers"
+
+
+def drain_key(worker_id: str) -> str:
+    """String: the start time of the process of that name that shall drain; it goes by itself after DRAIN_TTL_S."""
+    return f"sb:drain:{worker_id}"
 
 
 def ticket_key(digest: str) -> str:

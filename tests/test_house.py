@@ -34,6 +34,7 @@ UNMIRRORED = {
     "shared/metrics.py": "declarations only",
     "shared/testing/brokers.py": "every broker test runs on it",
     "shared/testing/cluster.py": "tests/shared/broker/test_cluster.py runs on it",
+    "shared/testing/sentinel.py": "tests/shared/broker/test_sentinel.py runs on it",
     "shared/testing/recorder.py": "every handler test reads it",
     "shared/testing/strategies.py": "tests/shared/test_wire.py draws every kind of event from it",
     "shared/broker/connection.py": "tests/shared/broker/test_broker.py and test_cluster.py call it through Broker",

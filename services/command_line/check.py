@@ -18,6 +18,7 @@ from services.command_line.up import REDIS_URL_VARIABLE, check_port
 from services.command_line.up_plan import DEFAULT_PORT
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
+from shared.broker.sentinel import is_sentinel
 from shared.errors import BrokerError, ConfigError, ModelCorrupt
 from shared.redis_server import find_redis_binary
 from shared.settings import ServiceSettings, load_settings
@@ -88,6 +89,16 @@ def judge_redis(info: Mapping[str, Any]) -> list[Finding]:
     return found
 
 
+def judge_replicas(info: Mapping[str, Any]) -> Finding:
+    """Return whether somebody could take over from the master that the sentinels name. Pure."""
+    count = int(info.get("connected_slaves", 0))
+    if not count:
+        return Finding(
+            "redis", "replicas", "warning", "no replica is connected: nobody takes over when the master dies"
+        )
+    return Finding("redis", "replicas", "ok", f"{count} connected")
+
+
 def _chosen(names: list[str]) -> list[Role]:
     return [ROLES[name] for name in names] if names else list(ROLES.values())
 
@@ -112,7 +123,9 @@ def _check_redis(url: str) -> list[Finding]:
         except BrokerError as error:
             return [Finding("redis", "server", "failed", str(error))]
     try:
-        return [Finding("redis", "server", "ok", "answers"), *judge_redis(asyncio.run(_redis_info(url)))]
+        info = asyncio.run(_redis_info(url))
+        found = [Finding("redis", "server", "ok", "answers"), *judge_redis(info)]
+        return [*found, judge_replicas(info)] if is_sentinel(url) else found
     except (*TRANSIENT, BrokerError, ConfigError) as error:
         return [Finding("redis", "server", "failed", str(error) or type(error).__name__)]
 

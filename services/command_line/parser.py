@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="start everything on this machine", epilog=EXIT_CODES))
     _add_ps(commands.add_parser("ps", help="list the processes of a deployment", epilog=EXIT_CODES))
+    _add_drain(commands.add_parser("drain", help="have one process hand its sessions over and end", epilog=EXIT_CODES))
     _add_talk(commands.add_parser("talk", help="speak WAV files into a call", epilog=EXIT_CODES))
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
     _add_models(commands.add_parser("models", help="list, verify, install, replace, pull or size models"))
@@ -79,7 +80,18 @@ def _add_up(up: argparse.ArgumentParser) -> None:
 
 def _add_ps(ps: argparse.ArgumentParser) -> None:
     ps.add_argument("--redis-url", help="default: SPLITBRAIN_REDIS_URL, else that of your running `splitbrain up`")
-    ps.add_argument("--json", action="store_true", help="one JSON object")
+    ps.add_argument("--sessions", action="store_true", help="who serves which session, by the leases")
+    ps.add_argument("--json", action="store_true", help="one JSON object: processes and sessions")
+
+
+def _add_drain(drain: argparse.ArgumentParser) -> None:
+    drain.add_argument(
+        "worker", metavar="WORKER", help="a process of any role and machine, as `splitbrain ps` names it"
+    )
+    drain.add_argument("--wait", action="store_true", help="until the process has ended")
+    drain.add_argument("--timeout", type=_seconds, default=40.0, metavar="SECONDS", help="with --wait: at most so long")
+    drain.add_argument("--redis-url", help="default: SPLITBRAIN_REDIS_URL, else that of your running `splitbrain up`")
+    drain.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_talk(talk: argparse.ArgumentParser) -> None:

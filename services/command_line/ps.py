@@ -1,10 +1,13 @@
-"""`splitbrain ps`: the processes of a deployment, from what each says of itself in Redis."""
+"""`splitbrain ps`: the processes of a deployment, from what each says of itself in Redis, and who serves which session,
+from the leases.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from pydantic.alias_generators import to_camel
 
@@ -14,24 +17,37 @@ from services.command_line.run_file import redis_url_of_running
 from shared.broker import Broker
 from shared.broker.connection import TRANSIENT
 from shared.errors import BrokerError
+from shared.ownership import SessionOwnership, list_ownership
 from shared.presence import ProcessInfo, list_processes
 
 HEADS = ("ROLE", "WORKER", "HOST", "PID", "STATE", "SESSIONS", "AGE", "DETAIL")
+SESSION_HEADS = ("SESSION", "ENGINE", "VOICE", "COACH", "EVALUATOR")
 _SHOWN_SESSIONS = 4
 _TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    processes: list[ProcessInfo]
+    sessions: list[SessionOwnership]
+    now_ms: int
 
 
 def run(options: argparse.Namespace) -> Exit:
     """Run the subcommand: 0 if at least one process is there, 1 if none."""
     url = redis_url_of_running(options.redis_url)
-    processes, now_ms = asyncio.run(_look(url))
+    seen = asyncio.run(_look(url, sessions=options.sessions or options.json))
     if options.json:
-        console.say_json({"nowMs": now_ms, "processes": [as_json(info) for info in processes]})
-    elif processes:
-        console.say(console.table(HEADS, [row(info, now_ms) for info in processes]))
-    else:
+        processes = [as_json(info) for info in seen.processes]
+        console.say_json({"nowMs": seen.now_ms, "processes": processes, "sessions": sessions_as_json(seen.sessions)})
+    elif not seen.processes:
         console.say("no process has reported within the last seconds")
-    return Exit.OK if processes else Exit.FAILED
+    elif options.sessions:
+        rows = [session_row(session) for session in by_session(seen.sessions)]
+        console.say(console.table(SESSION_HEADS, rows) if rows else "no session is served")
+    else:
+        console.say(console.table(HEADS, [row(info, seen.now_ms) for info in seen.processes]))
+    return Exit.OK if seen.processes else Exit.FAILED
 
 
 def as_json(info: ProcessInfo) -> dict[str, object]:
@@ -48,13 +64,55 @@ def row(info: ProcessInfo, now_ms: int) -> tuple[str, ...]:
     return (info.role, info.worker_id, info.host, str(info.pid), info.state, sessions, age, info.detail or info.url)
 
 
-async def _look(url: str) -> tuple[list[ProcessInfo], int]:
+def by_session(found: Sequence[SessionOwnership]) -> list[dict[str, SessionOwnership]]:
+    """Return for each session its roles; of two requests in one role (the engine was changed) the later one's."""
+    sessions: dict[str, dict[str, SessionOwnership]] = {}
+    for one in found:
+        roles = sessions.setdefault(one.session_id, {})
+        if one.role not in roles or one.epoch > roles[one.role].epoch:
+            roles[one.role] = one
+    return list(sessions.values())
+
+
+def sessions_as_json(found: Sequence[SessionOwnership]) -> list[dict[str, object]]:
+    """Return each session with owner, epoch and idle time in each role, null where nobody was asked to serve it."""
+    return [
+        {
+            "sessionId": next(iter(roles.values())).session_id,
+            "voice": _role_as_json(roles.get("voice"), with_engine=True),
+            "coach": _role_as_json(roles.get("coach")),
+            "evaluator": _role_as_json(roles.get("evaluator")),
+        }
+        for roles in by_session(found)
+    ]
+
+
+def _role_as_json(one: SessionOwnership | None, *, with_engine: bool = False) -> dict[str, object] | None:
+    if one is None:
+        return None
+    about: dict[str, object] = {"engine": one.engine} if with_engine else {}
+    return {**about, "owner": one.owner or None, "epoch": one.epoch, "idleMs": one.idle_ms}
+
+
+def session_row(roles: dict[str, SessionOwnership]) -> tuple[str, ...]:
+    """Return a session as the table shows it: of each role the owner and, in brackets, the epoch."""
+    voice = roles.get("voice")
+    cells = [_cell(roles.get(role)) for role in ("voice", "coach", "evaluator")]
+    return (next(iter(roles.values())).session_id, voice.engine if voice else "-", *cells)
+
+
+def _cell(one: SessionOwnership | None) -> str:
+    return f"{one.owner or 'waits'} ({one.epoch})" if one else "-"
+
+
+async def _look(url: str, *, sessions: bool) -> _Seen:
     broker = Broker.open(url)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await broker.ping()
-            return await list_processes(broker), broker.clock.wall_ms()
+            owned = await list_ownership(broker) if sessions else []
+            return _Seen(await list_processes(broker), owned, broker.clock.wall_ms())
     except (*TRANSIENT, BrokerError) as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
+        raise CommandError(Exit.UNREACHABLE, str(error) or type(error).__name__) from error
     finally:
         await broker.aclose()

@@ -43,11 +43,13 @@ class FrameAssembler:
     80 ms times the number of frames whatever the packets' length.
     """
 
-    def __init__(self, pace: PaceGuard, first_seq: int = 0) -> None:
+    def __init__(self, pace: PaceGuard, first_seq: int = 0, epoch: int = 0) -> None:
+        """`epoch` goes into each frame: the number of the client's connection. Readers fence off older ones by it."""
         self.dropped = 0
         self.bad_packets = 0
         self._pace = pace
         self._seq = first_seq
+        self._epoch = epoch
         self._packets: list[bytes] = []
         self._n_samples = 0
         self._missing = FRAME_SAMPLES
@@ -75,7 +77,7 @@ class FrameAssembler:
             while self._missing <= 0:
                 self._missing += FRAME_SAMPLES
                 if self._pace.admits(now_s):
-                    frames.append(AudioFrame(self._seq, self._n_samples, tuple(self._packets), wall_ms))
+                    frames.append(AudioFrame(self._seq, self._n_samples, tuple(self._packets), wall_ms, self._epoch))
                     self._seq += 1
                 else:
                     self.dropped += 1

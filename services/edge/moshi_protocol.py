@@ -98,12 +98,12 @@ class MoshiInput:
     Counters, for metrics: `unknown_kinds`, `bad_messages`, `dropped_frames`.
     """
 
-    def __init__(self, bounds: InputBounds, first_seq: int = 0) -> None:
+    def __init__(self, bounds: InputBounds, first_seq: int = 0, epoch: int = 0) -> None:
         self.unknown_kinds = 0
         self.bad_messages = 0
         self._bounds = bounds
         self._demuxer = OggOpusDemuxer()
-        self._frames = FrameAssembler(PaceGuard(bounds.input_burst_s), first_seq)
+        self._frames = FrameAssembler(PaceGuard(bounds.input_burst_s), first_seq, epoch)
         self._told_unknown = False
         self._told_text = False
         self._told_errors: set[str] = set()
@@ -164,9 +164,16 @@ class MoshiInput:
         if dropped * FRAME_MS > self._bounds.max_dropped_s * 1000:
             return [Close(CloseCode.POLICY, "audio came faster than real time for too long")]
         if now_s - self._told_at_s < _NOTICE_EVERY_S:
-            return []
+            return []  # `untold` has them
         self._told_at_s = now_s
-        count, self._dropped_told = dropped - self._dropped_told, dropped
+        return list(self.untold())
+
+    def untold(self) -> list[Notice]:
+        """Return the notice of frames that came too fast and were not told of yet, if there are any."""
+        count = self._frames.dropped - self._dropped_told
+        if not count:
+            return []
+        self._dropped_told += count
         burst_s = self._bounds.input_burst_s
         message = f"audio may run {burst_s:g} s ahead of real time; {count} frames beyond that were dropped"
         return [Notice("input_too_fast", "warning", message, count)]

@@ -19,6 +19,7 @@ from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.broker import EVENTS_MAXLEN
 from shared.broker.connection import TRANSIENT
+from shared.broker.entries import readable
 from shared.errors import AuthError, BadInput, WireError
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
@@ -33,6 +34,9 @@ SOCKET_LEASE_MS = 15_000
 
 RENEW_EVERY = 5
 """Ticks of one second."""
+
+LAST_FRAMES = 256
+"""Frames at the end of `audio.in` among which the newest is looked for: an older edge may have written behind it."""
 
 _REAP_BATCH = 64
 
@@ -151,12 +155,12 @@ class SessionRecords:
     async def position(self, session_id: str) -> Position:
         """Return the ends of the session's audio streams; `events_after` stays "0"."""
         keys = self._broker.keys(session_id)
-        newest_in = await self._client.xrevrange(keys.audio_in, count=1)
+        newest_in = await self._client.xrevrange(keys.audio_in, count=LAST_FRAMES)
         newest_out = await self._client.xrevrange(keys.audio_out, count=1)
-        next_seq = 0
-        if newest_in:
-            with suppress(WireError):
-                next_seq = decode_audio(newest_in[0][1][FIELD]).seq + 1
+        named = [(entry_id, fields[FIELD]) for entry_id, fields in newest_in if FIELD in fields]
+        frames = [frame for _, frame in readable(named, decode_audio, "audio.in")]
+        newest = max(frames, key=lambda frame: (frame.epoch, frame.seq), default=None)
+        next_seq = 0 if newest is None else newest.seq + 1
         return Position(next_seq, "0", newest_out[0][0].decode() if newest_out else "0")
 
     async def set_consent(self, session_id: str, consent: Consent) -> None:

@@ -86,7 +86,7 @@ class EdgeSession:
         self._ws = ws
         self._client = client
         self._output = output
-        self._input = MoshiInput(doors.settings.input_bounds(), position.next_seq)
+        self._input = MoshiInput(doors.settings.input_bounds(), position.next_seq, record.attach)
         self._limits = MessageLimits(doors.settings.rate_bounds(), self._clock.monotonic())
         self._consent = record.started.consent
         self._consent_saved = True
@@ -209,6 +209,7 @@ class EdgeSession:
 
     def _end_by_client(self, command: EndCommand) -> None:
         if not self._is_over:
+            self._tell_gathered()
             self._end("client_closed")
             self._farewell_s = self._clock.monotonic() + FAREWELL_S
 
@@ -323,6 +324,8 @@ class EdgeSession:
         self._sent_seen, self._counted_ms = self._client.sent, self.media_ms
 
     def _tell_gathered(self) -> None:
+        for notice in self._input.untold():
+            self.notice(notice)
         shed, late = self.input_shed - self._shed_told, self._client.shed_frames - self._late_told
         if shed:
             self._shed_told += shed

@@ -21,6 +21,7 @@ from redis.asyncio import ConnectionPool
 from services.evaluator.jobs import JobContext, final_scorecard
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker.connection import CALL_TIMEOUT_S, TRANSIENT
+from shared.broker.sentinel import is_sentinel, sentinel_pool
 from shared.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
@@ -71,9 +72,8 @@ class JobPool(ArqRedis):
 
 def open_pool(settings: EvaluatorSettings) -> JobPool:
     """Return a client of the queue's Redis; it connects at its first call."""
-    pool = ConnectionPool.from_url(
-        settings.queue_url, socket_timeout=CALL_TIMEOUT_S, socket_connect_timeout=CALL_TIMEOUT_S
-    )
+    open_one = sentinel_pool if is_sentinel(settings.queue_url) else ConnectionPool.from_url
+    pool = open_one(settings.queue_url, socket_timeout=CALL_TIMEOUT_S, socket_connect_timeout=CALL_TIMEOUT_S)
     client = JobPool(pool, settings.jobs_queue)
     client.auto_close_connection_pool = True
     return client

@@ -20,7 +20,7 @@ class EvaluatorSettings(ServiceSettings):
         "",
         description="Redis of the job queue; empty takes the broker's. arq speaks to one server, so with a "
         "redis+cluster:// broker this must be set",
-        pattern=r"^$|^(redis|rediss|unix)://",
+        pattern=r"^$|^(unix|rediss?(\+sentinel)?)://",
     )
     jobs_queue: str = Field(
         "sb:jobs:evaluator", description="name of the job queue", pattern=r"^[A-Za-z0-9:_.-]{1,64}$"

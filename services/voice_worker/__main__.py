@@ -27,6 +27,7 @@ from services.voice_worker.speech.openai_compatible import OpenAiOptions
 from services.voice_worker.speech.providers import SpeechOptions
 from services.voice_worker.worker import VoiceWorker, WorkerLimits
 from shared.broker import Broker
+from shared.broker.writer import WriterLimits
 from shared.errors import SpeechError
 from shared.presence import Status
 from shared.runner import ServiceContext, exit_on_config_error, run_service
@@ -35,6 +36,10 @@ from shared.settings import load_settings
 log = logging.getLogger(__name__)
 
 WARM_DETECTORS = 16
+
+
+WRITER_LIMITS = WriterLimits(max_audio_per_key=125)
+"""Twice what an edge keeps while Redis is away: all that was kept there is answered at once when it is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def main() -> int:
     if arguments.check:
         sys.stdout.write("the settings of the voice worker are right\n")
         return 0
-    return run_service("voice", settings, lambda context: _serve(settings, context))
+    return run_service("voice", settings, lambda context: _serve(settings, context), WRITER_LIMITS)
 
 
 async def _serve(settings: VoiceSettings, context: ServiceContext) -> None:

@@ -100,7 +100,7 @@ async def _past(broker: Broker, session_id: str, history: Sequence[Event], resum
 async def _frames_before(broker: Broker, session_id: str, resume: ResumePoint, n_frames: int) -> tuple[AudioFrame, ...]:
     """Return the last input frames that were consumed, oldest first."""
     key = broker.keys(session_id).audio_in
-    return _frames(await broker.client.xrevrange(key, max=resume.consumed, count=n_frames))
+    return _of_newest_owners(_frames(await broker.client.xrevrange(key, max=resume.consumed, count=n_frames)))
 
 
 def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
@@ -110,10 +110,10 @@ def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
 
 
 def _of_newest_owners(frames: Sequence[AudioFrame]) -> tuple[AudioFrame, ...]:
-    """Leave out what an owner wrote after a newer one."""
+    """Leave out what an owner (of the input: an edge) wrote after a newer one."""
     kept: list[AudioFrame] = []
     for frame in frames:
-        if not kept or (frame.epoch >= kept[-1].epoch and frame.seq > kept[-1].seq):
+        if not kept or (frame.epoch, frame.seq) > (kept[-1].epoch, kept[-1].seq):
             kept.append(frame)
     return tuple(kept)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from prometheus_client import Counter, Gauge
@@ -28,9 +28,11 @@ from shared.events import (
     Consent,
     ConsentChanged,
     EngineState,
+    Notice,
     SessionEnded,
 )
 from shared.leases import Lease
+from shared.metrics import STALE_EPOCH
 from shared.session_worker import BrokerPublisher, EpochFilter
 from shared.wire import AudioFrame, decode_audio, decode_event
 
@@ -116,10 +118,13 @@ class VoiceSession:
         self._engine: EngineSession | None = None
         self._listener: SessionListener | None = None
         self._seq_out = resume.next_seq
-        self._seq_in = resume.heard_again[-1].seq if resume.heard_again else -1
+        last = resume.heard_again[-1] if resume.heard_again else None
+        self._seq_in, self._epoch_in = (last.seq, last.epoch) if last else (-1, 0)
+        self._shift = 0  # frames by which media time is ahead of the edge's numbers
         self._samples_in = 0
         self._samples_out = 0
         self._over = False
+        self.output_shed = self._n_shed = 0
         self._hugo_speaks = bool(spec.unsaid.turn)
         self._user_speaks = False
 
@@ -132,6 +137,19 @@ class VoiceSession:
     def frames_behind(self) -> float:
         """Frames that were fed and did not come back yet."""
         return (self._samples_in - self._samples_out) / 1920
+
+    def owns(self, key: str) -> bool:
+        """True for the stream that this session's frames go to."""
+        return key == self._keys.audio_out
+
+    def tell_shed(self) -> None:
+        """Tell the client of frames that were lost on their way to Redis."""
+        count, self.output_shed = self.output_shed, 0
+        if count:
+            self._n_shed += count
+            text = f"{count} frames of Hugo's voice were lost: they could not be passed on in time"
+            notice = Notice("output_shed", "warning", text, count)
+            self.emit(notice, f"voice:notice:output_shed:{self.lease.epoch}.{self._n_shed}", self._seq_out * FRAME_MS)
 
     async def start(self, engine: VoiceEngine, make_listener: MakeListener | None, tasks: asyncio.TaskGroup) -> None:
         """Open the engine and begin to read. EngineError if the engine cannot serve the session."""
@@ -200,10 +218,17 @@ class VoiceSession:
     def _on_audio(self, key: str, entries: Entries) -> None:
         self.last_input_s = self._broker.clock.monotonic()
         for entry_id, frame in readable(entries, decode_audio, "audio.in"):
-            if frame.seq <= self._seq_in:
+            if frame.epoch < self._epoch_in:  # written late by an edge whose client has gone to another one
+                STALE_EPOCH.inc()
+                continue
+            if frame.epoch == self._epoch_in and frame.seq <= self._seq_in:
                 DUPLICATES.inc()
                 continue
-            self._seq_in = frame.seq
+            if frame.seq <= self._seq_in:  # the older edge wrote on after the client's new one had counted
+                self._shift += self._seq_in + 1 - frame.seq
+            self._seq_in, self._epoch_in = frame.seq, frame.epoch
+            if self._shift:
+                frame = replace(frame, seq=frame.seq + self._shift)
             self._samples_in += frame.n_samples
             FRAMES.labels("in").inc()
             if self._listener and frame.seq >= self.spec.listen_from_frame:

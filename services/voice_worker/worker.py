@@ -72,6 +72,7 @@ class VoiceWorker:
         self._group: asyncio.TaskGroup | None = None
         self._broken = asyncio.Event()
         self._leaving = False
+        broker.writer.on_shed(self._shed)
         self._holders = {
             stream: LeaseHolder(
                 broker,
@@ -265,6 +266,12 @@ class VoiceWorker:
     def _held(self) -> int:
         return sum(len(holder.held) for holder in self._holders.values())
 
+    def _shed(self, key: str, n: int) -> None:
+        """The writer dropped frames of a stream."""
+        for session in self._sessions.values():
+            if session.owns(key):
+                session.output_shed += n
+
     # --- watching
 
     async def _watch(self) -> None:
@@ -275,6 +282,7 @@ class VoiceWorker:
             since_keep_alive += self._limits.step_s
             for session in list(self._sessions.values()):
                 self._check_input(session)
+                session.tell_shed()
             for stream, engine in self._engines.items():
                 self._holders[stream].set_accepting(engine.accepting and not self._leaving)
                 if engine.broken:

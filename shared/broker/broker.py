@@ -52,7 +52,14 @@ class Broker:
         self.reader = StreamReader(client, connect_blocking, by_shard=by_shard, clock=self.clock)
 
     @classmethod
-    def open(cls, url: str, *, n_shards: int = DEFAULT_SHARDS, clock: Clock | None = None) -> Broker:
+    def open(
+        cls,
+        url: str,
+        *,
+        n_shards: int = DEFAULT_SHARDS,
+        clock: Clock | None = None,
+        limits: WriterLimits | None = None,
+    ) -> Broker:
         """Return a broker for a Redis URL. It connects at its first call."""
         return cls(
             connect(url),
@@ -60,6 +67,7 @@ class Broker:
             n_shards=n_shards,
             by_shard=is_cluster(url),
             clock=clock,
+            limits=limits,
         )
 
     def keys(self, session_id: str) -> SessionKeys:

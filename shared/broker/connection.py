@@ -1,4 +1,4 @@
-"""Opens connections to Redis or a Cluster, with time limits on every call."""
+"""Opens connections to Redis, a Cluster or the master that Sentinels name, with time limits on every call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
+from shared.broker import closed_transport
+from shared.broker.sentinel import connect_to_master, is_sentinel
 from shared.errors import ConfigError
+
+closed_transport.install()
 
 # redis-py's annotations mix the answers of its blocking and its asynchronous client; the doors that call it
 # give each value its type.
@@ -31,13 +35,12 @@ def connect(url: str, *, call_timeout_s: float | None = CALL_TIMEOUT_S) -> Redis
 
     Raises ConfigError for what is no URL of a Redis.
     """
-    kind = RedisCluster if is_cluster(url) else Redis
+    limits: dict[str, Any] = {"socket_timeout": call_timeout_s, "socket_connect_timeout": CALL_TIMEOUT_S}
     try:
-        return kind.from_url(
-            url.replace("+cluster", ""),
-            socket_timeout=call_timeout_s,
-            socket_connect_timeout=CALL_TIMEOUT_S,
-        )
+        if is_sentinel(url):
+            return connect_to_master(url, **limits)
+        kind = RedisCluster if is_cluster(url) else Redis
+        return kind.from_url(url.replace("+cluster", ""), **limits)
     except (RedisError, ValueError) as error:
         raise ConfigError(f"cannot use the Redis URL: {error}") from error
 

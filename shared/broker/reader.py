@@ -85,12 +85,16 @@ class StreamReader:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            for chunk in self._waiting_chunks:
-                group.create_task(self._read_chunk(chunk))
-            self._waiting_chunks.clear()
-            await asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for chunk in self._waiting_chunks:
+                    group.create_task(self._read_chunk(chunk))
+                self._waiting_chunks.clear()
+                await asyncio.get_running_loop().create_future()
+        finally:
+            for waker in tuple(self._wakers):  # one that lives on would open a connection that nobody closes
+                waker.cancel()
 
     def subscribe(self, key: str, after_id: str, on_entries: OnEntries) -> None:
         """Have `on_entries(key, entries)` called for each entry of `key` after `after_id` ("0": from the start).

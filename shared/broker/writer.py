@@ -49,6 +49,7 @@ class WriterLimits:
     max_batch: int = 512
     backoff_s: float = 0.1
     max_backoff_s: float = 1.0
+    forget_failure_s: float = 5.0
 
 
 class StreamWriter:
@@ -70,6 +71,7 @@ class StreamWriter:
         self._shed_callbacks: list[ShedCallback] = []
         self._health_callbacks: list[HealthCallback] = []
         self._up = True
+        self._failed_s = float("-inf")
 
     def on_shed(self, callback: ShedCallback) -> None:
         """Have `callback(key, n)` called when n entries of a stream were dropped."""
@@ -84,6 +86,11 @@ class StreamWriter:
         """False while the last batch could not be written."""
         return self._up
 
+    @property
+    def _fails_now(self) -> bool:
+        """True while writes fail. One that had nothing to write since the last failure does not know."""
+        return not self._up and self._clock.monotonic() - self._failed_s < self._limits.forget_failure_s
+
     def add(self, key: str, data: bytes, *, maxlen: int, droppable: bool = False) -> None:
         """Append `data` to the stream `key`, trimmed to about `maxlen` entries.
 
@@ -92,7 +99,7 @@ class StreamWriter:
         if droppable:
             waiting = self._audio_waiting.get(key, 0)
             limits = self._limits
-            if waiting >= (limits.max_burst_per_key if self._up else limits.max_audio_per_key):
+            if waiting >= (limits.max_audio_per_key if self._fails_now else limits.max_burst_per_key):
                 self._drop_oldest_audio(key)
                 waiting -= 1
             self._audio_waiting[key] = waiting + 1
@@ -178,6 +185,8 @@ class StreamWriter:
         return again
 
     def _set_up(self, up: bool, error: object) -> None:
+        if not up:
+            self._failed_s = self._clock.monotonic()
         if up == self._up:
             return
         self._up = up
@@ -185,7 +194,8 @@ class StreamWriter:
         if up:
             log.info("Redis answers again")
         else:
-            hint = " (its memory is full: see docs/operations.md)" if isinstance(error, ResponseError) else ""
+            hint = f" ({error})" if isinstance(error, ResponseError) else ""
+            hint = " (its memory is full: see docs/operations.md)" if isinstance(error, OutOfMemoryError) else hint
             log.warning("Redis does not take writes: %s%s", type(error).__name__, hint)
         for callback in self._health_callbacks:
             callback(up)

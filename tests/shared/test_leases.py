@@ -89,6 +89,24 @@ async def test_a_leaving_worker_knows_what_others_have_room_for(broker: Broker, 
     assert await leaving.holder.others_free() == 0, "somebody waits for that place already"
 
 
+async def test_what_was_handed_over_and_is_not_taken_yet_fills_a_place(broker: Broker, queue: RequestQueue) -> None:
+    leaving, other = Owner(broker, "a", capacity=2, lease_s=60), Owner(broker, "b", capacity=1, lease_s=60)
+    await leaving.holder._beat()
+    await ask(queue)
+    await ask(queue)
+    first, second = await leaving.take()
+    await other.holder._beat()
+    assert await leaving.holder.others_free() == 1
+    assert await leaving.holder.hand_over(first)
+    assert await leaving.holder.others_free() == 0, "else the second one would be handed over into the same place"
+    await other.holder._take_over()
+    assert [lease.session_id for lease in other.granted] == [first.session_id]
+    assert await leaving.holder.others_free() == 0
+    await other.holder.finish(other.granted[0])
+    assert await leaving.holder.others_free() == 1
+    assert leaving.holder.held == (second,)
+
+
 async def test_two_edges_never_share_the_last_slot(broker: Broker, queue: RequestQueue) -> None:
     await Owner(broker, "a", capacity=5).holder._beat()
     outcomes = await asyncio.gather(*(ask(queue) for _ in range(20)))

@@ -8,8 +8,8 @@ import os
 
 from shared.broker import Broker
 from shared.clock import ManualClock
-from shared.presence import STALE_MS, Presence, Status, list_processes
-from shared.streams import PROCESSES_KEY
+from shared.presence import STALE_MS, Presence, ProcessInfo, Status, ask_to_drain, list_processes
+from shared.streams import DRAIN_TTL_S, PROCESSES_KEY, drain_key
 from shared.testing.brokers import fake_broker
 
 
@@ -58,6 +58,39 @@ async def test_a_newer_release_may_say_more() -> None:
         await asyncio.sleep(0)
     await broker.client.hset(PROCESSES_KEY, "v2", json.dumps({**json.loads(raw), "worker_id": "v2", "gpu": "big"}))
     assert [info.worker_id for info in await list_processes(broker)] == ["v1", "v2"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await broker.aclose()
+
+
+async def test_a_request_to_drain_reaches_the_process_that_was_meant(broker: Broker) -> None:
+    asked = asyncio.Event()
+    task = asyncio.create_task(Presence(broker, "voice", "v1", lambda: Status("ready"), asked.set).run())
+    async with asyncio.timeout(10):
+        while not (found := await list_processes(broker)):
+            await asyncio.sleep(0)
+        await ask_to_drain(broker, found[0])
+        assert 0 < await broker.client.ttl(drain_key("v1")) <= DRAIN_TTL_S
+        await asked.wait()
+        while await broker.client.exists(drain_key("v1")):
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_request_to_drain_never_hits_a_later_process_of_the_same_name() -> None:
+    clock = ManualClock()
+    broker = fake_broker(clock=clock)
+    asked: list[str] = []
+    earlier = ProcessInfo("v1", "voice", "h", 1, "ready", clock.wall_ms() - 1, 0)
+    await ask_to_drain(broker, earlier)
+    task = asyncio.create_task(
+        Presence(broker, "voice", "v1", lambda: Status("ready"), lambda: asked.append("v1")).run()
+    )
+    await clock.advance(0)
+    while await broker.client.exists(drain_key("v1")):
+        await asyncio.sleep(0)
+    assert asked == []
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await broker.aclose()

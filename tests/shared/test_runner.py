@@ -14,6 +14,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from shared.broker import Broker
+from shared.presence import ask_to_drain, list_processes
+
 SERVICE = """
 import asyncio, sys
 from pydantic_settings import SettingsConfigDict
@@ -101,6 +104,23 @@ async def test_a_signal_ends_it_with_all_written_and_code_0(
     assert messages == ["demo is stopping", "demo ended with code 0"]
     async with Redis.from_url(real_redis_url) as client:
         assert [fields[b"m"] for _, fields in await client.xrange("sb:{00}:s:events")] == [b"hello", b"bye"]
+
+
+async def test_a_request_to_drain_ends_it_like_a_signal(
+    tmp_path: Path, real_broker: Broker, real_redis_url: str
+) -> None:
+    environment = {"SPLITBRAIN_REDIS_URL": real_redis_url, "SPLITBRAIN_DEMO_WORKER_ID": "d1"}
+    async with process(tmp_path, "wait", **environment) as child:
+        await line(child)
+        while not (found := await list_processes(real_broker)):
+            await asyncio.sleep(0)
+        await ask_to_drain(real_broker, found[0])
+        code, logged = await ended(child)
+    assert code == 0
+    messages = [json.loads(each)["message"] for each in logged.splitlines()]
+    assert messages == ["demo is stopping as it was asked to", "demo ended with code 0"]
+    assert [fields[b"m"] for _, fields in await real_broker.client.xrange("sb:{00}:s:events")] == [b"hello", b"bye"]
+    assert await list_processes(real_broker) == []
 
 
 async def test_health_tells_alive_ready_and_draining(tmp_path: Path, real_redis_url: str) -> None:

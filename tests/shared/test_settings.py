@@ -130,7 +130,13 @@ def test_settings_are_frozen() -> None:
         settings.slots = 5  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s", "redis+cluster://h", "rediss+cluster://h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://h", "rediss://h", "unix:///s", "redis+cluster://h", "rediss+cluster://h"),
+        *("redis+sentinel://h,i:1/s", "rediss+sentinel://h/s"),
+    ],
+)
 def test_every_kind_of_redis_is_named_by_its_url(url: str) -> None:
     assert load_settings(OvenSettings, redis_url=url).redis_url == url
 

@@ -226,6 +226,7 @@ export const en = {
   "code.no_evaluator": "No evaluator is free now: there are no scores.",
   "code.emotion_locked": "Inferring emotion is not allowed here; it stays off.",
   "code.input_shed": "{count} pieces of your speech were lost at the server.",
+  "code.output_shed": "{count} pieces of Hugo's voice were lost at the server.",
   "code.output_late": "Your connection is too slow: {count} pieces of sound were left out.",
   "code.input_too_fast": "Your sound came in too fast: {count} pieces were left out.",
   "code.broker_lost": "The server has a fault; the conversation waits for a moment.",

@@ -226,6 +226,7 @@ export const nl = {
   "code.no_evaluator": "Er is nu geen beoordelaar vrij: je krijgt geen scores.",
   "code.emotion_locked": "Emotie afleiden is hier niet toegestaan; het blijft uit.",
   "code.input_shed": "{count} stukjes van je spraak gingen bij de server verloren.",
+  "code.output_shed": "{count} stukjes van Hugo's stem gingen bij de server verloren.",
   "code.output_late": "Je verbinding is te traag: {count} stukjes geluid zijn weggelaten.",
   "code.input_too_fast": "Je geluid kwam te snel binnen: {count} stukjes zijn weggelaten.",
   "code.broker_lost": "De server heeft een storing; het gesprek wacht even.",

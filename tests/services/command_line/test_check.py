@@ -11,6 +11,7 @@ import pytest
 from services.command_line import check
 from services.command_line.exits import Exit
 from shared.redis_server import RedisServer
+from shared.testing.sentinel import SentinelServers
 
 
 def options(*services: str) -> argparse.Namespace:
@@ -51,6 +52,27 @@ def test_a_real_redis_is_looked_at(capsys: pytest.CaptureFixture[str], monkeypat
         assert check.run(options("edge")) is Exit.OK
     found = findings(capsys)
     assert [found["redis", what][0] for what in ("server", "version", "maxmemory-policy", "persistence")] == ["ok"] * 4
+
+
+def test_the_master_that_sentinels_name_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SentinelServers() as servers:
+        monkeypatch.setenv("SPLITBRAIN_REDIS_URL", servers.url)
+        assert check.run(options("edge", "evaluator")) is Exit.OK
+        found = findings(capsys)
+        assert found["redis", "replicas"] == ("ok", "1 connected")
+    assert check.judge_replicas({"connected_slaves": 0}).state == "warning"
+
+
+def test_a_url_of_sentinels_without_a_service_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPLITBRAIN_REDIS_URL", "redis+sentinel://127.0.0.1:1")
+    assert check.run(options("edge")) is Exit.FAILED
+    state, detail = findings(capsys)["redis", "server"]
+    assert state == "failed"
+    assert "/service" in detail
 
 
 def test_a_redis_that_is_away_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ from shared.clock import ManualClock
 from shared.coaching.detector import default_detector
 from shared.events import Event, ScorecardReady
 from shared.retention import Retention
+from shared.testing.brokers import running
+from shared.testing.sentinel import SentinelServers
 
 MISSING = "01jd0000000000000000000009"
 
@@ -251,3 +253,14 @@ async def test_the_pool_has_time_limits_on_its_calls() -> None:
     assert isinstance(pool.connection_pool, ConnectionPool)
     assert pool.connection_pool.connection_kwargs["socket_timeout"] is not None
     await pool.aclose()
+
+
+async def test_the_queue_is_found_by_sentinels() -> None:
+    with SentinelServers() as servers:
+        async with running(Broker.open(servers.url)) as broker:
+            door = Door(broker, servers.url)
+            await JobQueue(door.pool(), door.settings).final_scorecard(MISSING)
+            worker = await door.burst()
+            assert (worker.jobs_complete, await result_of(door, MISSING)) == (1, "no_events")
+            for pool in door.pools:
+                await pool.aclose()

@@ -31,6 +31,13 @@ def test_a_cluster_needs_a_server_for_the_jobs(monkeypatch: pytest.MonkeyPatch) 
     assert load_settings(EvaluatorSettings).queue_url == "redis://jobs/0"
 
 
+def test_sentinels_are_asked_for_the_jobs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBRAIN_REDIS_URL", "redis+sentinel://a,b/calls")
+    assert load_settings(EvaluatorSettings).queue_url == "redis+sentinel://a,b/calls"
+    monkeypatch.setenv("SPLITBRAIN_EVALUATOR_JOBS_REDIS_URL", "rediss+sentinel://a/jobs")
+    assert load_settings(EvaluatorSettings).queue_url == "rediss+sentinel://a/jobs"
+
+
 def test_everything_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBRAIN_EVALUATOR_JOBS_MAX", "0")
     monkeypatch.setenv("SPLITBRAIN_EVALUATOR_JOBS_QUEUE", "no spaces")

@@ -15,7 +15,7 @@ from services.voice_worker.worker import VoiceWorker, WorkerLimits
 from shared.broker import Broker
 from shared.broker.reader import Entries
 from shared.errors import EngineError
-from shared.events import Body, Consent, EngineState, Event, SessionEnded, SessionStarted
+from shared.events import Body, Consent, EngineState, Event, Notice, SessionEnded, SessionStarted
 from shared.leases import RequestQueue
 from shared.retention import Retention, consent_to_state
 from shared.streams import new_session_id, request_stream
@@ -175,6 +175,33 @@ async def test_entries_that_cannot_be_read_are_passed_over(broker: Broker, edge:
         broker.writer.add(client.keys.events, b"\x93garbage", maxlen=100)
         client.send(0)
         await client.until(lambda: len(client.frames) == 1)
+
+
+async def test_frames_that_are_lost_on_their_way_out_are_told(broker: Broker, edge: Broker) -> None:
+    async with working(broker) as (worker, _, _):
+        client = Client(edge)
+        await client.ask()
+        await client.until(lambda: "ready" in client.states())
+        worker._shed(client.keys.audio_out, 2)
+        worker._shed(client.keys.audio_in, 5)
+        await client.until(lambda: any(isinstance(event.body, Notice) for event in client.events))
+    (notice,) = [event.body for event in client.events if isinstance(event.body, Notice)]
+    assert (notice.code, notice.count) == ("output_shed", 2)
+
+
+async def test_what_an_older_edge_writes_late_takes_no_place(broker: Broker, edge: Broker) -> None:
+    """It counted on from the same frame as the edge that its client went to."""
+    async with working(broker):
+        client = Client(edge)
+        await client.ask()
+        for seq, epoch in ((0, 1), (1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 2)):
+            name = b"p%d of %d" % (seq, epoch)
+            broker.publish_audio(client.keys.audio_in, AudioFrame(seq, 1920, (name,), epoch=epoch))
+        await client.until(lambda: len(client.frames) == 5)
+    assert [frame.packets[0] for frame in client.frames] == [
+        b"p0 of 1", b"p1 of 1", b"p2 of 1", b"p2 of 2", b"p3 of 2",
+    ]  # fmt: skip
+    assert [frame.seq for frame in client.frames] == [0, 1, 2, 3, 4]
 
 
 async def test_another_worker_takes_over_and_loses_no_frame(broker: Broker, edge: Broker, other: Broker) -> None:

@@ -172,6 +172,20 @@ async def test_the_oldest_audio_gives_way_at_the_bound_and_is_counted(up: bool) 
     await broker.aclose()
 
 
+async def test_a_failure_that_is_long_ago_sheds_no_burst() -> None:
+    """A writer with nothing to write does not notice that Redis is back."""
+    broker, clock = fake_broker(), ManualClock()
+    shed: list[tuple[str, int]] = []
+    writer = StreamWriter(PipelineAppender(broker.client), WriterLimits(max_audio_per_key=3), clock)
+    writer.on_shed(lambda key, n: shed.append((key, n)))
+    writer._set_up(False, None)
+    await clock.advance(6.0)
+    for n in range(9):
+        writer.add("a", encode(n), maxlen=10, droppable=True)
+    assert shed == []
+    await broker.aclose()
+
+
 async def test_events_are_refused_never_dropped_at_the_bound() -> None:
     broker = fake_broker()
     writer = StreamWriter(PipelineAppender(broker.client), WriterLimits(max_entries=2))

@@ -11,6 +11,7 @@ from redis.crc import key_slot
 from shared.broker import Broker
 from shared.events import Event, Notice, SessionEnded, SessionStarted
 from shared.leases import Lease, LeaseHolder, RequestQueue, ensure_group
+from shared.ownership import list_ownership
 from shared.presence import Presence, Status, list_processes
 from shared.session_worker import Publisher, SessionWorker
 from shared.streams import new_session_id, request_stream
@@ -116,6 +117,8 @@ async def test_leases_are_admitted_kept_taken_over_and_finished(cluster_broker: 
     assert [lease.epoch for lease in a_got] == [1, 1]
     await b._take_over()
     assert [lease.epoch for lease in b_got] == [2, 2]
+    owned = await list_ownership(cluster_broker)
+    assert {(one.session_id, one.owner, one.epoch) for one in owned} == {(lease.session_id, "b", 2) for lease in b_got}
     await a._beat()
     assert {lease.session_id for lease in a_lost} == {lease.session_id for lease in b_got}
     await b.finish(b_got[0])
