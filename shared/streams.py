@@ -27,6 +27,9 @@ PROCESSES_KEY = "sb:processes"
 DRAIN_TTL_S = 30
 """How long a request to drain is there to be read; its process looks once a second."""
 
+DEAD_KEY = "sb:dead"
+"""Stream: what was set aside since it makes its consumer fail; names it and holds nothing of what a user said."""
+
 EDGE_SESSIONS_KEY = "sb:edge.sessions"
 """Sorted set: session id by the time at which any edge ends it unless its client's edge renews it."""
 
@@ -85,8 +88,13 @@ class SessionKeys:
         """String: the scorecard as computed again after the session's end, canonical JSON."""
         return f"{self._base}:scorecard"
 
+    @property
+    def dead(self) -> str:
+        """Hash: which entries were set aside by which role, and the words of the error that each one raised."""
+        return f"{self._base}:dead"
+
     def all(self) -> tuple[str, ...]:
-        return (self.audio_in, self.audio_out, self.events, self.state, self.scorecard)
+        return (self.audio_in, self.audio_out, self.events, self.state, self.scorecard, self.dead)
 
 
 def session_keys(session_id: str, n_shards: int = DEFAULT_SHARDS) -> SessionKeys:

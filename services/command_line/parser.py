@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="start everything on this machine", epilog=EXIT_CODES))
     _add_ps(commands.add_parser("ps", help="list the processes of a deployment", epilog=EXIT_CODES))
     _add_drain(commands.add_parser("drain", help="have one process hand its sessions over and end", epilog=EXIT_CODES))
+    _add_dead(commands.add_parser("dead", help="list, show or retry what was set aside", epilog=EXIT_CODES))
     _add_talk(commands.add_parser("talk", help="speak WAV files into a call", epilog=EXIT_CODES))
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
     _add_models(commands.add_parser("models", help="list, verify, install, replace, pull or size models"))
@@ -92,6 +93,22 @@ def _add_drain(drain: argparse.ArgumentParser) -> None:
     drain.add_argument("--timeout", type=_seconds, default=40.0, metavar="SECONDS", help="with --wait: at most so long")
     drain.add_argument("--redis-url", help="default: SPLITBRAIN_REDIS_URL, else that of your running `splitbrain up`")
     drain.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_dead(dead: argparse.ArgumentParser) -> None:
+    actions = dead.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listed = actions.add_parser("list", help="all entries that were set aside, oldest first")
+    show = actions.add_parser("show", help="one entry, with its content while its session still has it")
+    show.add_argument("id", metavar="ID", help="as `splitbrain dead list` shows it")
+    retry = actions.add_parser("retry", help="have the role handle the session again, with the entry")
+    chosen = retry.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("id", metavar="ID", nargs="?", help="as `splitbrain dead list` shows it")
+    chosen.add_argument("--all", action="store_true", help="everything that is listed")
+    for action in (listed, show, retry):
+        action.add_argument(
+            "--redis-url", help="default: SPLITBRAIN_REDIS_URL, else that of your running `splitbrain up`"
+        )
+        action.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_talk(talk: argparse.ArgumentParser) -> None:

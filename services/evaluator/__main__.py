@@ -37,7 +37,8 @@ async def serve(context: ServiceContext, settings: EvaluatorSettings, only: str)
         lease_s=settings.lease_s,
     )
     context.describe = lambda: Status("", worker.sessions, f"{only or 'sessions and jobs'}", context.health_url)
-    job = JobContext(broker.client, detector, settings.n_shards, settings.retention, settings.jobs_max_tries)
+    limits = (settings.jobs_max_tries, settings.jobs_timeout_s)
+    job = JobContext(broker.client, detector, settings.n_shards, settings.retention, *limits)
     try:
         async with asyncio.TaskGroup() as group:
             if only != "jobs":

@@ -15,9 +15,12 @@ from typing import Any
 
 import msgpack
 from arq.connections import ArqRedis
+from arq.constants import result_key_prefix
+from arq.jobs import Job
 from arq.worker import Worker, create_worker, func
 from redis.asyncio import ConnectionPool
 
+from services.evaluator.bounded_job import bounded
 from services.evaluator.jobs import JobContext, final_scorecard
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker.connection import CALL_TIMEOUT_S, TRANSIENT
@@ -28,7 +31,10 @@ log = logging.getLogger(__name__)
 
 MAX_JOB_BYTES = 64 * 1024
 KEEP_RESULT_S = 24 * 3600
-"""A finished job's id stays known so long: enqueued again within it, the job does not run again."""
+"""A finished job's id stays known so long: enqueued again within it, the job does not run again, unless it failed."""
+
+TIMEOUT_SPARE_S = 10
+"""A job stops itself at its time limit and is tried again; arq, which would give it up, waits so much longer."""
 
 STOP_GRACE_S = 1.0
 """How long jobs that run may go on when the process stops; then they go back on the queue."""
@@ -87,11 +93,18 @@ class JobQueue:
         self._settings = settings
 
     async def final_scorecard(self, session_id: str) -> None:
-        """Have a session's card checked and kept. Raises Redis errors; calling twice changes nothing."""
+        """Have a session's card checked and kept. Raises Redis errors; calling twice changes nothing.
+
+        A job that was set aside is forgotten first: whoever asks for it again means it.
+        """
+        job_id = f"final_scorecard:{session_id}"
+        earlier = await Job(job_id, self._pool, self._settings.jobs_queue, deserialize).result_info()
+        if earlier and not earlier.success:
+            await self._pool.delete(f"{result_key_prefix}{job_id}")
         await self._pool.enqueue_job(
             "final_scorecard",
             session_id,
-            _job_id=f"final_scorecard:{session_id}",
+            _job_id=job_id,
             _defer_by=timedelta(seconds=self._settings.jobs_delay_s),
         )
 
@@ -99,15 +112,15 @@ class JobQueue:
 def worker_settings(settings: EvaluatorSettings, job: JobContext, pool: ArqRedis) -> dict[str, Any]:
     """Return the settings that `arq.worker.create_worker` takes."""
     return {
-        "functions": [func(final_scorecard, name="final_scorecard")],
+        "functions": [func(bounded("final_scorecard", final_scorecard), name="final_scorecard")],
         "redis_pool": pool,
         "queue_name": settings.jobs_queue,
         "ctx": {"job": job},
         "job_serializer": serialize,
         "job_deserializer": deserialize,
         "max_jobs": settings.jobs_max,
-        "job_timeout": settings.jobs_timeout_s,
-        "max_tries": settings.jobs_max_tries,
+        "job_timeout": settings.jobs_timeout_s + TIMEOUT_SPARE_S,
+        "max_tries": settings.jobs_max_tries + 1,  # the one that sets aside what ended its process each time
         "keep_result": KEEP_RESULT_S,
         "poll_delay": settings.jobs_poll_s,
         "handle_signals": False,

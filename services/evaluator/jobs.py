@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from arq import Retry
@@ -21,7 +21,9 @@ from shared import metrics as shared_metrics
 from shared.broker import RedisClient
 from shared.broker.append import FIELD
 from shared.broker.connection import TRANSIENT
+from shared.clock import Clock, SystemClock
 from shared.coaching.detection import Detector
+from shared.dead_letters import DeadLetters
 from shared.errors import WireError
 from shared.events import Event, ScorecardReady, SessionEnded, SessionStarted
 from shared.retention import Retention, latest_consent, lifetimes
@@ -49,6 +51,8 @@ class JobContext:
     n_shards: int
     retention: Retention
     max_tries: int
+    timeout_s: float = 60.0
+    clock: Clock = field(default_factory=SystemClock)
 
 
 async def final_scorecard(ctx: dict[str, Any], session_id: str) -> str:
@@ -79,7 +83,9 @@ async def final_scorecard(ctx: dict[str, Any], session_id: str) -> str:
 async def _check(job: JobContext, session_id: str, is_last_try: bool) -> Outcome | None:
     """Return the outcome, or None to try again later."""
     keys = session_keys(session_id, job.n_shards)
-    events = await read_events(job.client, keys.events)
+    async with asyncio.timeout(CALL_TIMEOUT_S):
+        left_out = await DeadLetters(job.client).set_aside(keys, "evaluator")
+    events = await read_events(job.client, keys.events, left_out)
     if not events:
         return "no_events"  # expired or never there: another try would find no more
     ended = any(isinstance(event.body, SessionEnded) for event in events)
@@ -97,14 +103,15 @@ async def _check(job: JobContext, session_id: str, is_last_try: bool) -> Outcome
     return "equal" if canonical_json(live.scorecard) == computed else "mismatch"
 
 
-async def read_events(client: RedisClient, key: str) -> list[Event]:
-    """Return all events of a stream, read page by page and decoded on a thread."""
+async def read_events(client: RedisClient, key: str, left_out: Set[str] = frozenset()) -> list[Event]:
+    """Return all events of a stream but those entries, read page by page and decoded on a thread."""
     events: list[Event] = []
     after = "-"
     while True:
         async with asyncio.timeout(CALL_TIMEOUT_S):
             page = await client.xrange(key, min=after, max="+", count=PAGE)
-        events += await asyncio.to_thread(_decode, [fields.get(FIELD, b"") for _, fields in page])
+        wanted = [fields.get(FIELD, b"") for entry_id, fields in page if entry_id.decode() not in left_out]
+        events += await asyncio.to_thread(_decode, wanted)
         if len(page) < PAGE:
             return events
         after = f"({page[-1][0].decode()}"

@@ -24,6 +24,7 @@ def test_sound_and_words_live_by_their_own_switch(store_audio: bool, store_trans
         KEYS.events: words_s,
         KEYS.state: words_s,
         KEYS.scorecard: words_s,
+        KEYS.dead: words_s,
     }
 
 

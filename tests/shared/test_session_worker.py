@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared import session_worker
+from shared import session_inbox
 from shared.broker import Broker
+from shared.dead_letters import DeadLetters, ask_again
 from shared.events import Event, Notice, SessionEnded
 from shared.leases import RequestQueue, ensure_group
-from shared.session_worker import EpochFilter, Publisher, SessionWorker
+from shared.session_worker import Publisher, SessionWorker
 from shared.streams import new_session_id, request_stream
 from shared.testing.brokers import fake_broker, running, twin
 
@@ -39,7 +40,7 @@ class Handler:
 
     async def on_event(self, event: Event) -> None:
         await self.gate.wait()
-        if event.id == "break":
+        if event.id == "break" and not self.made.mended:
             raise RuntimeError("the handler broke")
         self.taken.append(event.id)
         if event.source == "voice":
@@ -62,6 +63,7 @@ class Made:
         self.unmakeable: set[str] = set()
         self.bad_closers: set[str] = set()
         self.shut = False
+        self.mended = False
 
     def __call__(self, session_id: str, publisher: Publisher) -> Handler:
         if session_id in self.unmakeable:
@@ -145,14 +147,13 @@ async def test_a_session_of_which_nothing_is_left_frees_its_place(broker: Broker
     await ask(broker, begun=False)
     async with worker(broker, made):
         async with asyncio.timeout(10):
-            while not made.handlers or not made.handlers[0].closed:
-                made.changed.clear()
-                await made.changed.wait()
-        assert not made.handlers[0].restored
+            while await broker.client.xlen(STREAM):
+                await asyncio.sleep(0)
+        assert not made.handlers
         session_id = await ask(broker)
-        await made.until(2)
+        await made.until()
         say(broker, session_id, "end", source="edge")
-        await made.until(2, closed="ended")
+        await made.until(closed="ended")
     assert await broker.client.xlen(STREAM) == 0
 
 
@@ -191,7 +192,7 @@ async def test_what_cannot_be_read_is_passed_over(broker: Broker) -> None:
         await made.until(taken=["v1", "coach:v1"])
 
 
-@pytest.mark.parametrize("how", ["make", "handle", "close"])
+@pytest.mark.parametrize("how", ["make", "close"])
 async def test_a_handler_that_fails_ends_its_own_session_only(broker: Broker, how: str) -> None:
     made = Made()
     good, bad = await ask(broker), await ask(broker)
@@ -201,7 +202,7 @@ async def test_a_handler_that_fails_ends_its_own_session_only(broker: Broker, ho
         made.bad_closers.add(bad)
     async with worker(broker, made) as serving:
         await made.until(1 if how == "make" else 2)
-        say(broker, bad, "end" if how == "close" else "break")
+        say(broker, bad, "end")
         async with asyncio.timeout(10):
             while serving.sessions != (good,):
                 await asyncio.sleep(0)
@@ -209,9 +210,54 @@ async def test_a_handler_that_fails_ends_its_own_session_only(broker: Broker, ho
         n = [handler.session_id for handler in made.handlers].index(good) + 1
         await made.until(n, taken=["v1", "coach:v1"])
         assert await broker.client.xlen(STREAM) == 1  # the failed one is not given to the next worker to fail on
-        if how == "handle":
-            (failed,) = (handler for handler in made.handlers if handler.session_id == bad)
-            assert failed.closed == ["failed"]
+    listed = [letter for _, letter in await DeadLetters(broker.client).all()]
+    assert [(letter.kind, letter.session_id) for letter in listed] == ([("session", bad)] if how == "make" else [])
+
+
+async def test_an_event_that_fails_its_handler_is_set_aside_and_both_sessions_go_on(broker: Broker) -> None:
+    made = Made()
+    bad = await ask(broker)
+    async with worker(broker, made) as serving:
+        await made.until()
+        good = await ask(broker)
+        await made.until(2)
+        say(broker, bad, "v1", "break", "v2")
+        say(broker, good, "v1")
+        await made.until(2, taken=["v1", "coach:v1"])
+        async with asyncio.timeout(10):
+            while "v2" not in made.handlers[-1].taken:
+                made.changed.clear()
+                await made.changed.wait()
+        assert set(serving.sessions) == {bad, good}
+        served = [handler for handler in made.handlers if handler.session_id == bad]
+        assert [handler.closed for handler in served] == [["failed"], ["failed"], ["failed"], ["probe"], []]
+        assert "v1" in served[-1].history
+        say(broker, bad, "end")
+        await made.until(len(made.handlers), closed="ended")
+    (found,) = await DeadLetters(broker.client).all()
+    letter = found[1]
+    assert (letter.role, letter.kind, letter.session_id, letter.attempts) == ("coach", "event", bad, 3)
+    assert letter.reason.startswith("RuntimeError")
+
+
+async def test_a_session_is_handled_again_with_what_was_set_aside(broker: Broker) -> None:
+    made = Made()
+    session_id = await ask(broker)
+    async with worker(broker, made) as serving:
+        await made.until()
+        say(broker, session_id, "break", "v1")
+        while not (listed := await DeadLetters(broker.client).all()):
+            await asyncio.sleep(0)
+        made.mended = True
+        n = len(made.handlers)
+        assert await ask_again(broker, listed) == "asked"
+        assert await DeadLetters(broker.client).all() == []
+        async with asyncio.timeout(10):
+            while not any("break" in handler.history + handler.taken for handler in made.handlers[n:]):
+                made.changed.clear()
+                await made.changed.wait()
+        assert serving.sessions == (session_id,)
+        assert [lease.epoch for lease in serving.holder.held] == [2]
 
 
 async def test_a_drained_worker_hands_over_and_the_next_goes_on(broker: Broker) -> None:
@@ -247,7 +293,7 @@ async def test_a_beat_that_finds_the_lease_gone_stops_the_session(broker: Broker
 
 
 async def test_too_many_events_are_given_back_to_the_stream(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_worker, "QUEUE_BOUND", 3)
+    monkeypatch.setattr(session_inbox, "QUEUE_BOUND", 3)
     made = Made()
     made.shut = True
     session_id = await ask(broker)
@@ -285,15 +331,3 @@ async def test_one_worker_serves_many_sessions_at_once() -> None:
                 await made.until(n, taken=["v", "coach:v"])
             assert serving.sessions == tuple(sorted(ids))
             assert serving.holder.free == 0
-
-
-def test_the_epoch_filter_keeps_a_mark_for_each_source() -> None:
-    def event(event_id: str, source: str, epoch: int) -> Event:
-        return Event(event_id, "s", source, epoch, 0, 0, Notice("a", "info", "b"))  # type: ignore[arg-type]
-
-    accepts = EpochFilter().accepts
-    assert accepts(event("1", "voice", 3))
-    assert accepts(event("2", "coach", 1))
-    assert not accepts(event("3", "voice", 2))
-    assert not accepts(event("1", "voice", 3))
-    assert accepts(event("4", "voice", 4))

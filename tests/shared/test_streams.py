@@ -30,7 +30,7 @@ def test_all_keys_of_a_session_lie_in_one_cluster_slot(wall_ms: int, n_shards: i
     assert 0 <= keys.shard < n_shards
     slots = {key_slot(key.encode()) for key in (*keys.all(), wake_key(keys.shard, "r.0"))}
     assert len(slots) == 1
-    assert len(set(keys.all())) == 5
+    assert len(set(keys.all())) == 6
 
 
 def test_a_session_keeps_its_shard_in_every_release() -> None:

@@ -11,10 +11,12 @@ import pytest
 from services.coach_worker.brain import Brain, BrainName, Heard, Part
 from services.coach_worker.policy import PolicyBrain
 from services.coach_worker.session import CoachParts, CoachSession
+from shared.broker import Broker
 from shared.clock import SystemClock
 from shared.coaching.conversation import Conversation
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
+from shared.dead_letters import DeadLetters
 from shared.events import (
     Body,
     CoachToVoice,
@@ -31,6 +33,8 @@ from shared.events import (
     Transcript,
     VoiceToCoach,
 )
+from shared.leases import Lease
+from shared.session_feed import SessionFeed
 from shared.testing.recorder import EventRecorder
 
 SID = "00000000000000000000000001"
@@ -314,3 +318,50 @@ async def test_the_last_part_tells_a_forgetful_voice_what_was_said(language: Lan
     assert set(answer[:-1]) <= {""}
     assert ("The seller said last: I sell coffee machines to offices." in answer[-1]) == (language == "en")
     assert (answer[-1] == "") == (language == "nl")
+
+
+async def test_a_turn_that_makes_the_coach_fail_costs_only_its_own_answer(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = Conversation.apply
+
+    def fails(self: Conversation, given: Event) -> None:
+        if isinstance(given.body, VoiceToCoach) and given.body.turn == "u2":
+            raise ValueError("cannot be understood")
+        apply(self, given)
+
+    monkeypatch.setattr(Conversation, "apply", fails)
+    keys, policy = broker.keys(SID), PolicyBrain()
+    parts = CoachParts(load_knowledge(), default_detector(), policy, policy, SystemClock())
+    feed = SessionFeed(
+        broker,
+        "coach",
+        Lease("sb:coach", "1-0", 1, SID),
+        lambda session_id, publisher: CoachSession(session_id, publisher, parts),
+        asyncio.Lock(),
+    )
+
+    async def answered(name: str) -> list[CoachToVoice]:
+        async with asyncio.timeout(10):
+            while True:
+                said = [e.body for e in (await broker.history(SID))[0] if isinstance(e.body, CoachToVoice)]
+                if any(body.turn == name and body.last for body in said):
+                    return said
+                await asyncio.sleep(0)
+
+    broker.publish_event(keys, event(STARTED, "edge"))
+    assert await broker.writer.drain()
+    task = asyncio.create_task(feed.run())
+    await answered("")
+    broker.publish_event(keys, turn(1, "Wat zijn uw grootste uitdagingen?"))
+    broker.publish_event(keys, turn(2, "En wat nog?"))
+    broker.publish_event(keys, turn(3, "Hoe gaat u daar nu mee om?"))
+    said = await answered("u3")
+    broker.publish_event(keys, event(SessionEnded("client_closed"), "edge"))
+    async with asyncio.timeout(10):
+        await task
+    await feed.close("ended")
+    assert {body.turn for body in said} >= {"", "u3"}
+    assert "u2" not in {body.turn for body in said}
+    ((_, letter),) = await DeadLetters(broker.client).all()
+    assert (letter.about, letter.attempts) == ("voice_to_coach", 3)

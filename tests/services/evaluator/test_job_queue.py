@@ -29,6 +29,7 @@ from services.evaluator.settings import EvaluatorSettings
 from shared.broker import Broker
 from shared.clock import ManualClock
 from shared.coaching.detector import default_detector
+from shared.dead_letters import DeadLetters
 from shared.events import Event, ScorecardReady
 from shared.retention import Retention
 from shared.testing.brokers import running
@@ -143,6 +144,24 @@ async def test_tries_are_bounded(door: Door) -> None:
     worker = await door.burst()
     assert (worker.jobs_complete, worker.jobs_failed) == (0, 1)
     assert await door.broker.client.zcard(door.settings.jobs_queue) == 0
+
+
+async def test_a_job_that_was_set_aside_may_be_asked_for_again(door: Door) -> None:
+    queue = JobQueue(door.pool(), door.settings)
+    await queue.final_scorecard(MISSING)
+    await door.broker.client.set(f"arq:retry:final_scorecard:{MISSING}", door.settings.jobs_max_tries)
+    await door.burst()
+    ((_, letter),) = await DeadLetters(door.broker.client).all()
+    assert (letter.role, letter.kind, letter.about, letter.session_id) == (
+        "evaluator",
+        "job",
+        "final_scorecard",
+        MISSING,
+    )
+    assert letter.attempts == door.settings.jobs_max_tries
+    await queue.final_scorecard(MISSING)
+    worker = await door.burst()
+    assert (worker.jobs_complete, await result_of(door, MISSING)) == (1, "no_events")
 
 
 async def test_a_bad_session_id_fails_its_job_only(door: Door) -> None:

@@ -12,6 +12,7 @@ from services.evaluator.evaluation import evaluate_events
 from services.evaluator.jobs import PAGE, JobContext, final_scorecard, read_events
 from shared.broker import Broker
 from shared.coaching.detector import default_detector
+from shared.dead_letters import DeadLetter, DeadLetters
 from shared.events import Consent, ConsentChanged, Event, Notice, ScorecardReady, SessionStarted
 from shared.retention import Retention
 
@@ -87,6 +88,17 @@ async def test_a_card_still_on_its_way_is_waited_for_and_then_done_without(
 async def test_a_trimmed_stream_is_told_apart_from_a_mismatch(broker: Broker, role_play: list[Event]) -> None:
     events = [event for event in with_card(role_play) if not isinstance(event.body, SessionStarted)]
     assert await final_scorecard(context(broker), await record(broker, events)) == "incomplete"
+
+
+async def test_what_the_evaluator_set_aside_is_left_out(broker: Broker, role_play: list[Event]) -> None:
+    session_id = await record(broker, with_card(role_play))
+    keys = broker.keys(session_id)
+    ((entry_id, _),) = await broker.client.xrange(keys.events, count=1)
+    letter = DeadLetter("evaluator", "event", session_id, keys.shard, entry_id.decode(), "x", 3, "ValueError", 1, 0)
+    await DeadLetters(broker.client).put(letter, ValueError("x"))
+    assert await final_scorecard(context(broker), session_id) == "incomplete"
+    await DeadLetters(broker.client).unmark(letter)
+    assert await final_scorecard(context(broker), session_id) == "equal"
 
 
 async def test_an_expired_session_is_no_error(broker: Broker) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.evaluator.evaluation import evaluate_events
+from services.evaluator.evaluation import Evaluation, evaluate_events
 from services.evaluator.scorecard import canonical_json
 from services.evaluator.session import METRICS_EVERY_MS, EvaluatorSession
-from services.evaluator.timeline import TimelineBuilder
+from services.evaluator.timeline import TimelineBuilder, Verdict
+from shared.broker import Broker
 from shared.coaching.detector import default_detector
+from shared.dead_letters import DeadLetters
 from shared.errors import Overloaded
 from shared.events import (
     Body,
@@ -21,6 +24,8 @@ from shared.events import (
     TurnEnded,
     TurnScored,
 )
+from shared.leases import Lease
+from shared.session_feed import Publisher, SessionFeed, SessionHandler
 from shared.testing.recorder import EventRecorder
 
 
@@ -163,3 +168,37 @@ async def test_the_interval_between_turns(scene: Any, media_ms: int) -> None:
         replace(scene.events[-1], id="x", media_ms=media_ms, body=EngineState("degraded", "cascade"))
     )
     assert bool(recorder.of(MetricsUpdated)) is (media_ms >= METRICS_EVERY_MS)
+
+
+async def test_an_event_that_makes_the_evaluation_fail_costs_only_itself(
+    broker: Broker, role_play: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler works its past through late, so that the event fails with whichever one comes first."""
+    bad = next(event for event in role_play if isinstance(event.body, TurnEnded))
+    add = Evaluation.add
+
+    def fails(self: Evaluation, event: Event) -> Verdict:
+        if event.id == bad.id:
+            raise ValueError("cannot be evaluated")
+        return add(self, event)
+
+    monkeypatch.setattr(Evaluation, "add", fails)
+    session_id, queue = bad.session_id, Queue()
+    for event in role_play:
+        broker.publish_event(broker.keys(session_id), event)
+    assert await broker.writer.drain()
+
+    def make(session_id: str, publisher: Publisher) -> SessionHandler:
+        return EvaluatorSession(session_id, publisher, default_detector(), queue)
+
+    lease = Lease("sb:evaluator", "1-0", 1, session_id)
+    feed = SessionFeed(broker, "evaluator", lease, make, asyncio.Lock())
+    await feed.run()
+    await feed.close("ended")
+    assert await broker.writer.drain()
+    ((_, letter),) = await DeadLetters(broker.client).all()
+    assert (letter.about, letter.attempts) == ("turn_ended", 3)
+    cards = [event.body for event in (await broker.history(session_id))[0] if isinstance(event.body, ScorecardReady)]
+    without = [event for event in role_play if event.id != bad.id]
+    assert [canonical_json(card.scorecard) for card in cards] == [evaluate_events(without).to_bytes()]
+    assert queue.asked == [session_id]

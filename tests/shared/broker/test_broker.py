@@ -266,9 +266,10 @@ async def test_expire_reaches_every_key_of_a_session(broker: Broker) -> None:
     broker.publish_audio(keys.audio_out, AudioFrame(0, 1920, (b"x",)))
     broker.publish_event(keys, Event("e", session_id, "voice", 1, 0, 0, TurnStarted("u1", "user", 0)))
     await broker.client.set(keys.scorecard, b"{}")
+    await broker.client.hset(keys.dead, "coach:1-0", "ValueError")
     assert await broker.writer.drain()
     await broker.expire(session_id, 100)
-    assert [0 < await broker.client.ttl(key) <= 100 for key in keys.all()] == [True] * 5
+    assert [0 < await broker.client.ttl(key) <= 100 for key in keys.all()] == [True] * 6
 
 
 @pytest.mark.parametrize(("consent", "sound_s"), [(Consent(store_audio=True), 100), (Consent(), 10), (None, 10)])
