@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -91,10 +92,16 @@ async def _show(broker: Broker, options: argparse.Namespace) -> Exit:
     if options.json:
         console.say_json(value)
         return Exit.OK
-    lines = [(name, "gone with its session" if part is None else str(part)) for name, part in value.items()]
+    lines = [(name, _text(part)) for name, part in value.items()]
     width = max(len(name) for name, _ in lines)
     console.say("\n".join(f"{name.ljust(width)}  {text}" for name, text in lines))
     return Exit.OK
+
+
+def _text(part: object) -> str:
+    if part is None:
+        return "gone with its session"
+    return json.dumps(part, ensure_ascii=False) if isinstance(part, dict) else str(part)
 
 
 def _content(data: bytes | None) -> dict[str, object]:
