@@ -15,17 +15,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from services.edge.auth import Identity
+from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.broker import EVENTS_MAXLEN
 from shared.broker.connection import TRANSIENT
-from shared.broker.entries import readable
-from shared.errors import AuthError, BadInput, WireError
+from shared.broker.frames import newest_frame
+from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
 from shared.retention import Retention, consent_from_state, consent_to_state
 from shared.streams import EDGE_SESSIONS_KEY, request_stream
-from shared.wire import decode_audio, encode_event
+from shared.wire import encode_event
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,6 @@ SOCKET_LEASE_MS = 15_000
 
 RENEW_EVERY = 5
 """Ticks of one second."""
-
-LAST_FRAMES = 256
-"""Frames at the end of `audio.in` among which the newest is looked for: an older edge may have written behind it."""
 
 _REAP_BATCH = 64
 
@@ -155,11 +153,8 @@ class SessionRecords:
     async def position(self, session_id: str) -> Position:
         """Return the ends of the session's audio streams; `events_after` stays "0"."""
         keys = self._broker.keys(session_id)
-        newest_in = await self._client.xrevrange(keys.audio_in, count=LAST_FRAMES)
+        newest = await newest_frame(self._client, keys.audio_in, "audio.in")
         newest_out = await self._client.xrevrange(keys.audio_out, count=1)
-        named = [(entry_id, fields[FIELD]) for entry_id, fields in newest_in if FIELD in fields]
-        frames = [frame for _, frame in readable(named, decode_audio, "audio.in")]
-        newest = max(frames, key=lambda frame: (frame.epoch, frame.seq), default=None)
         next_seq = 0 if newest is None else newest.seq + 1
         return Position(next_seq, "0", newest_out[0][0].decode() if newest_out else "0")
 
@@ -221,11 +216,8 @@ class SessionRecords:
         if not raw or raw.get(b"status") == b"ended":
             return
         record = _from_hash(session_id, raw)
-        newest = await self._client.xrevrange(keys.audio_in, count=1)
-        media_ms = 0
-        if newest:
-            with suppress(WireError):
-                media_ms = (decode_audio(newest[0][1][FIELD]).seq + 1) * 80
+        newest = await newest_frame(self._client, keys.audio_in, "audio.in")
+        media_ms = 0 if newest is None else (newest.seq + 1) * FRAME_MS
         event = Event(
             "edge:session_ended",
             session_id,

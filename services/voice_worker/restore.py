@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from services.voice_worker.engines.base import Past, SessionSpec
 from services.voice_worker.session import ResumePoint
@@ -14,16 +14,13 @@ from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.entries import readable
+from shared.broker.frames import newest_frame
 from shared.errors import EngineError
 from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, Spoken, TurnStarted
 from shared.session_worker import EpochFilter
 from shared.wire import AudioFrame, decode_audio
 
 log = logging.getLogger(__name__)
-
-LAST_FRAMES: Final = 256
-"""Frames at the end of `audio.out` among which the newest is looked for: an owner that froze may have written
-behind its successor, at most what one read gave it."""
 
 
 async def restore_session(
@@ -119,8 +116,5 @@ def _of_newest_owners(frames: Sequence[AudioFrame]) -> tuple[AudioFrame, ...]:
 
 
 async def _resume_point(broker: Broker, session_id: str) -> ResumePoint:
-    last = _frames(await broker.client.xrevrange(broker.keys(session_id).audio_out, count=LAST_FRAMES))
-    if not last:
-        return ResumePoint()
-    frame = max(last, key=lambda frame: (frame.epoch, frame.seq))
-    return ResumePoint(frame.consumed or "0", frame.seq + 1)
+    newest = await newest_frame(broker.client, broker.keys(session_id).audio_out, "audio.out")
+    return ResumePoint() if newest is None else ResumePoint(newest.consumed or "0", newest.seq + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.voice_worker.engines.base import Unsaid
+from services.voice_worker.engines.base import Unsaid, turn_number
 from shared.events import (
     Backchannel,
     CoachToVoice,
@@ -33,14 +33,14 @@ def unsaid(history: Sequence[Event]) -> Unsaid:
     started = _starts(history, "hugo")
     ended = {body.turn: body.reason for event in history if isinstance(body := event.body, TurnEnded)}
     current = next((turn for turn in reversed(started) if turn.turn not in ended), None)
-    newest = _number(_last_understood(history))
+    newest = turn_number(_last_understood(history))
     begun = {turn.answers for turn in started}
     answers = None if current is None else current.answers
     messages = tuple(
         body
         for event in history
         if isinstance(body := event.body, CoachToVoice)
-        and (body.turn == answers if body.turn in begun else _number(body.turn) >= newest)
+        and (body.turn == answers if body.turn in begun else turn_number(body.turn) >= newest)
     )
     refused = {turn.answers for turn in started if turn.answers is not None and ended.get(turn.turn) == "interrupted"}
     if current is None:
@@ -56,7 +56,7 @@ def understood_turns(history: Sequence[Event], now_ms: int) -> int:
     started = _users_last_start(history)
     if started is None:
         return 0
-    return _number(started.turn) - (1 if _must_be_heard_again(history, started, now_ms) else 0)
+    return turn_number(started.turn) - (1 if _must_be_heard_again(history, started, now_ms) else 0)
 
 
 def listens_from_ms(history: Sequence[Event], now_ms: int) -> int:
@@ -106,7 +106,3 @@ def _last_understood(history: Sequence[Event]) -> str:
         if isinstance(body := event.body, Transcript) and body.final and body.speaker == "user"
     ]
     return finals[-1] if finals else ""
-
-
-def _number(turn: str) -> int:
-    return int(turn[1:]) if turn[1:].isdigit() else 0

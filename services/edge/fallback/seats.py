@@ -6,16 +6,10 @@ from dataclasses import dataclass
 
 from services.edge.records import SessionRecord
 from shared.broker import Broker
-from shared.broker.append import FIELD
-from shared.broker.entries import readable
+from shared.broker.frames import newest_frame
 from shared.events import Language
 from shared.leases import GROUP, Admission, RequestQueue
 from shared.streams import request_stream
-from shared.wire import decode_audio
-
-_LAST_FRAMES = 256
-"""Frames at the end of `audio.out` among which the newest is looked for: an owner that froze may have written behind
-its successor."""
 
 _SERVED_IDLE_MS = 5_000
 """A request whose owner's heartbeat is older than this is nobody's."""
@@ -89,10 +83,5 @@ class Seats:
     async def resume_point(self, session_id: str) -> tuple[str, int]:
         """Return the last input entry that was answered ("0" for none), and the number of the next frame out."""
         key = self._broker.keys(session_id).audio_out
-        newest = await self._client.xrevrange(key, count=_LAST_FRAMES)
-        named = [(entry_id, fields[FIELD]) for entry_id, fields in newest if FIELD in fields]
-        frames = [frame for _, frame in readable(named, decode_audio, "audio.out")]
-        if not frames:
-            return "0", 0
-        last = max(frames, key=lambda frame: (frame.epoch, frame.seq))
-        return last.consumed or "0", last.seq + 1
+        newest = await newest_frame(self._client, key, "audio.out")
+        return ("0", 0) if newest is None else (newest.consumed or "0", newest.seq + 1)

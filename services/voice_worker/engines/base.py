@@ -17,6 +17,11 @@ Packets = tuple[bytes, ...]
 """Opus packets of one frame, 24 kHz mono."""
 
 
+def turn_number(turn: str) -> int:
+    """Return 3 for "u3"; 0 for a turn without a number."""
+    return int(turn[1:]) if turn[1:].isdigit() else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """The end of what was heard and said before: entries of both audio streams, and Hugo's (media ms, word)."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from services.voice_worker.engines.base import EngineHost, SessionSpec, Unsaid
+from services.voice_worker.engines.base import EngineHost, SessionSpec, Unsaid, turn_number
 from services.voice_worker.engines.cascade.player import Player, Tick, Utterance
 from services.voice_worker.engines.cascade.speech_maker import SpeechMaker, silence
 from services.voice_worker.humanizer import HumanizerSettings, Segment, humanize
@@ -251,7 +251,7 @@ class CascadeSession:
             case UserTurnComplete():
                 self._hold_frames = 0
                 if signal.text:  # a noise that nobody will answer makes no answer stale
-                    self._user_turn = max(self._user_turn, _number(signal.turn))
+                    self._user_turn = max(self._user_turn, turn_number(signal.turn))
                     self._drop_stale()
             case AcknowledgementFits():
                 self._acknowledge()
@@ -307,7 +307,7 @@ class CascadeSession:
         self._seen.add(key)
         if message.turn in self._refused_answers:
             return
-        if message.turn and _number(message.turn) < self._user_turn:
+        if message.turn and turn_number(message.turn) < self._user_turn:
             STALE.inc()
             return
         turn = self._turn_for(message)
@@ -384,9 +384,3 @@ class CascadeSession:
         self._speaker.cancel()
         with suppress(asyncio.CancelledError):
             await self._speaker
-
-
-def _number(turn: str) -> int:
-    """Return 3 for "u3"; 0 for a turn without a number."""
-    digits = turn[1:]
-    return int(digits) if digits.isdigit() else 0

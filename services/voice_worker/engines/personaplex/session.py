@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from services.voice_worker.engines.base import EngineHost, Packets, SessionSpec
+from services.voice_worker.engines.base import EngineHost, Packets, SessionSpec, turn_number
 from services.voice_worker.engines.personaplex import metrics
 from services.voice_worker.engines.personaplex.listening.shared_transcriber import SharedTranscriber
 from services.voice_worker.engines.personaplex.model_loop import ModelLoop, Seat
@@ -164,8 +164,8 @@ class PersonaPlexSession:
                 post(talk.interrupt)
             case UserTurnComplete():
                 post(talk.user_turn_over)
-                if signal.text and _number(signal.turn) > self._user_turn:
-                    self._user_turn = _number(signal.turn)
+                if signal.text and turn_number(signal.turn) > self._user_turn:
+                    self._user_turn = turn_number(signal.turn)
                     post(talk.forget_scripts)
             case AcknowledgementFits():
                 """The model acknowledges by itself."""
@@ -174,7 +174,7 @@ class PersonaPlexSession:
         """Queue a sentence, once; an answer to an older turn than the user's newest is stale."""
         self._tools.reprompt(message.delivery_hints.tone, message.summary)
         key = (message.turn, message.chunk)
-        is_stale = bool(message.turn) and _number(message.turn) < self._user_turn
+        is_stale = bool(message.turn) and turn_number(message.turn) < self._user_turn
         if key in self._seen or is_stale or message.turn in self._refused:
             return
         self._seen.add(key)
@@ -216,7 +216,3 @@ class PersonaPlexSession:
 
 def _nothing(_: object) -> None:
     """A frame was decoded: it is with the model thread now."""
-
-
-def _number(turn: str) -> int:
-    return int(turn[1:]) if turn[1:].isdigit() else 0
