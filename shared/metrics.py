@@ -24,6 +24,7 @@ SESSIONS_TAKEN = Counter(
 SESSIONS_LOST = Counter("splitbrain_sessions_lost_total", "Sessions that another owner took from this process")
 HEARTBEAT_AGE = Gauge("splitbrain_heartbeat_age_seconds", "Seconds since the leases were last renewed")
 STALE_EPOCH = Counter("splitbrain_stale_epoch_total", "Entries of an older owner that were dropped")
+DUPLICATE_FRAMES = Counter("splitbrain_duplicate_frames_total", "Input frames that came twice and were taken once")
 HANDLER_FAILURES = Counter("splitbrain_handler_failures_total", "Tries of an event or a job that failed", ["role"])
 DEAD_LETTERS = Counter("splitbrain_dead_letters_total", "Entries set aside after their last try", ["role"])
 DEAD_LETTERS_SHED = Counter(

@@ -29,8 +29,9 @@ class AudioFrame:
 
     `seq` counts frames of its direction from 0; `n_samples` is the packets' length in samples at 24 kHz
     (a client's packets need not end on a frame's edge); `capture_ms` is wall time at the edge or worker.
-    `epoch` and `consumed` (the id of the last input entry that the engine has taken in) are set on
-    `audio.out` only: where a new owner goes on.
+    `epoch` is the owner's: on `audio.in` the count of the client's connections, on `audio.out` that of the lease.
+    `consumed`, the id of the last input entry that the engine has taken in, stands on `audio.out` only: where a new
+    owner goes on. A frame without packets is a fence (`shared/broker/frames.py`).
     """
 
     seq: int

@@ -66,7 +66,7 @@ class Opener:
     async def take_up(self, record: SessionRecord, resume_token: str) -> Opened:
         """Return a claimed session with all that was said so far."""
         # The position first: audio that comes between the two calls is sent, not lost.
-        position = await self._doors.records.position(record.session_id)
+        position = await self._doors.records.take_position(record)
         history, last_id = await self._doors.broker.history(record.session_id)
         # The older edge, if it still holds a socket, closes it when it sees this.
         back = Notice("client_back", "info", "the client is connected again")

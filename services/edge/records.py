@@ -18,15 +18,15 @@ from services.edge.auth import Identity
 from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.append import FIELD
-from shared.broker.broker import EVENTS_MAXLEN
+from shared.broker.broker import AUDIO_MAXLEN, EVENTS_MAXLEN
 from shared.broker.connection import TRANSIENT
-from shared.broker.frames import newest_frame
+from shared.broker.frames import fence, newest_frame
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
 from shared.retention import Retention, consent_from_state, consent_to_state
 from shared.streams import EDGE_SESSIONS_KEY, request_stream
-from shared.wire import encode_event
+from shared.wire import encode_audio, encode_event
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,11 @@ class SessionRecords:
         # Read again: until now the older connection could still move the session to another engine.
         return replace(_from_hash(session_id, await self._client.hgetall(keys.state)), attach=attach)
 
-    async def position(self, session_id: str) -> Position:
-        """Return the ends of the session's audio streams; `events_after` stays "0"."""
-        keys = self._broker.keys(session_id)
+    async def take_position(self, record: SessionRecord) -> Position:
+        """Fence off older connections and return the ends of the session's audio streams; `events_after` stays "0"."""
+        keys = self._broker.keys(record.session_id)
+        mark = encode_audio(fence(record.attach))
+        await self._client.execute_command("XADD", keys.audio_in, "MAXLEN", "~", AUDIO_MAXLEN, "*", FIELD, mark)
         newest = await newest_frame(self._client, keys.audio_in, "audio.in")
         newest_out = await self._client.xrevrange(keys.audio_out, count=1)
         next_seq = 0 if newest is None else newest.seq + 1

@@ -14,7 +14,7 @@ from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.entries import readable
-from shared.broker.frames import newest_frame
+from shared.broker.frames import frames_that_count, newest_frame
 from shared.errors import EngineError
 from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, Spoken, TurnStarted
 from shared.session_worker import EpochFilter
@@ -91,28 +91,19 @@ async def _past(broker: Broker, session_id: str, history: Sequence[Event], resum
     sent = await _frames_before(broker, session_id, resume, n_frames)
     given = await broker.client.xrevrange(keys.audio_out, count=n_frames)
     words = tuple((event.media_ms, event.body.text.strip()) for event in history if isinstance(event.body, Spoken))
-    return Past(sent, _of_newest_owners(_frames(given)), words)
+    return Past(sent, _frames(given), words)
 
 
 async def _frames_before(broker: Broker, session_id: str, resume: ResumePoint, n_frames: int) -> tuple[AudioFrame, ...]:
     """Return the last input frames that were consumed, oldest first."""
     key = broker.keys(session_id).audio_in
-    return _of_newest_owners(_frames(await broker.client.xrevrange(key, max=resume.consumed, count=n_frames)))
+    return _frames(await broker.client.xrevrange(key, max=resume.consumed, count=n_frames))
 
 
 def _frames(entries: Sequence[Any]) -> tuple[AudioFrame, ...]:
-    """Return newest-first entries as frames, oldest first, without what cannot be read."""
+    """Return newest-first entries as the frames that count, oldest first, without what cannot be read."""
     named = [(entry_id, fields[FIELD]) for entry_id, fields in reversed(entries) if FIELD in fields]
-    return tuple(frame for _, frame in readable(named, decode_audio, "audio"))
-
-
-def _of_newest_owners(frames: Sequence[AudioFrame]) -> tuple[AudioFrame, ...]:
-    """Leave out what an owner (of the input: an edge) wrote after a newer one."""
-    kept: list[AudioFrame] = []
-    for frame in frames:
-        if not kept or (frame.epoch, frame.seq) > (kept[-1].epoch, kept[-1].seq):
-            kept.append(frame)
-    return tuple(kept)
+    return tuple(frames_that_count(frame for _, frame in readable(named, decode_audio, "audio")))
 
 
 async def _resume_point(broker: Broker, session_id: str) -> ResumePoint:

@@ -20,6 +20,7 @@ from services.voice_worker.speech.interfaces import WindowTranscriber
 from shared.audio import FRAME_MS
 from shared.broker import Broker
 from shared.broker.entries import readable
+from shared.broker.frames import FrameFilter
 from shared.broker.reader import Entries
 from shared.errors import Overloaded
 from shared.events import (
@@ -32,7 +33,6 @@ from shared.events import (
     SessionEnded,
 )
 from shared.leases import Lease
-from shared.metrics import STALE_EPOCH
 from shared.session_worker import BrokerPublisher, EpochFilter
 from shared.wire import AudioFrame, decode_audio, decode_event
 
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 
 FRAMES = Counter("splitbrain_voice_frames_total", "Frames taken in and given out", ["direction"])
 DEFICIT = Gauge("splitbrain_voice_frame_deficit", "Frames that the slowest session's engine is behind its input")
-DUPLICATES = Counter("splitbrain_voice_duplicate_frames_total", "Input frames that came twice and were taken once")
 
 
 class SessionListener(Protocol):
@@ -119,7 +118,8 @@ class VoiceSession:
         self._listener: SessionListener | None = None
         self._seq_out = resume.next_seq
         last = resume.heard_again[-1] if resume.heard_again else None
-        self._seq_in, self._epoch_in = (last.seq, last.epoch) if last else (-1, 0)
+        self._frames = FrameFilter(last)
+        self._seq_in = last.seq if last else -1
         self._shift = 0  # frames by which media time is ahead of the edge's numbers
         self._samples_in = 0
         self._samples_out = 0
@@ -218,15 +218,11 @@ class VoiceSession:
     def _on_audio(self, key: str, entries: Entries) -> None:
         self.last_input_s = self._broker.clock.monotonic()
         for entry_id, frame in readable(entries, decode_audio, "audio.in"):
-            if frame.epoch < self._epoch_in:  # written late by an edge whose client has gone to another one
-                STALE_EPOCH.inc()
+            if not self._frames.accepts(frame):
                 continue
-            if frame.epoch == self._epoch_in and frame.seq <= self._seq_in:
-                DUPLICATES.inc()
-                continue
-            if frame.seq <= self._seq_in:  # the older edge wrote on after the client's new one had counted
+            if frame.seq <= self._seq_in:  # Redis lost the newer edge's fence, and the older one wrote on behind it
                 self._shift += self._seq_in + 1 - frame.seq
-            self._seq_in, self._epoch_in = frame.seq, frame.epoch
+            self._seq_in = frame.seq
             if self._shift:
                 frame = replace(frame, seq=frame.seq + self._shift)
             self._samples_in += frame.n_samples

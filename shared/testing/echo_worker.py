@@ -98,6 +98,8 @@ class EchoWorker:
     def _on_audio(self, sid: str, entries: Entries) -> None:
         for entry_id, data in entries:
             frame = decode_audio(data)
+            if not frame.packets:  # a fence
+                continue
             self.inputs[sid].append(frame)
             if frame.seq >= 0:
                 epoch = self.sessions[sid].epoch

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from shared.broker.frames import frames_that_count
 from shared.events import EngineState, Event, Notice, SessionEnded
 from shared.session_worker import EpochFilter
 from shared.wire import AudioFrame
@@ -67,15 +68,11 @@ def judge(client: ClientTrace, streams: StreamTrace, allowed: Allowances | None 
 
 def taken_in(entries: Entries) -> list[AudioFrame]:
     """Return the input frames as a voice worker takes them in: none of an older edge, each number once, in order."""
-    return _filtered(entries)
+    return frames_that_count(frame for _, frame in entries)
 
 
 def given_out(entries: Entries) -> list[AudioFrame]:
     """Return the output frames as an edge takes them in: none of an older owner, each number once, in order."""
-    return _filtered(entries)
-
-
-def _filtered(entries: Entries) -> list[AudioFrame]:
     epoch, taken = 0, list[AudioFrame]()
     for _, frame in entries:
         if frame.epoch < epoch:

@@ -9,6 +9,7 @@ from services.edge import metrics
 from shared.audio import FRAME_SAMPLES
 from shared.broker import Broker
 from shared.broker.entries import readable
+from shared.broker.frames import FrameFilter
 from shared.broker.reader import Entries
 from shared.streams import SessionKeys
 from shared.wire import AudioFrame, decode_audio
@@ -25,13 +26,13 @@ class SilentVoice:
         self._broker = broker
         self._keys = keys
         self._epoch = 0
-        self._seq_in = -1
+        self._frames = FrameFilter()
         self._seq_out = 0
 
     def start(self, consumed: str, next_seq: int, epoch: int) -> None:
         """Answer what came in behind the entry `consumed`, with frames from `next_seq` on."""
         self.is_active = True
-        self._epoch, self._seq_in, self._seq_out = epoch, -1, next_seq
+        self._epoch, self._seq_out, self._frames = epoch, next_seq, FrameFilter()
         self._broker.reader.subscribe(self._keys.audio_in, consumed, self._on_audio)
 
     def stop(self) -> None:
@@ -42,9 +43,8 @@ class SilentVoice:
 
     def _on_audio(self, key: str, entries: Entries) -> None:
         for entry_id, frame in readable(entries, decode_audio, "audio.in"):
-            if frame.seq <= self._seq_in:
+            if not self._frames.accepts(frame):
                 continue
-            self._seq_in = frame.seq
             wall_ms = self._broker.clock.wall_ms()
             silence = AudioFrame(self._seq_out, FRAME_SAMPLES, SILENT_PACKETS, wall_ms, self._epoch, entry_id)
             self._seq_out += 1

@@ -9,11 +9,13 @@ import pytest
 from services.edge.auth import Identity
 from services.edge.records import SessionRecord, SessionRecords, hash_secret
 from shared.broker import Broker
+from shared.broker.append import FIELD
+from shared.broker.frames import frames_that_count
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.retention import Retention
 from shared.streams import EDGE_SESSIONS_KEY, new_session_id, workers_key
-from shared.wire import AudioFrame
+from shared.wire import AudioFrame, decode_audio
 
 STARTED = SessionStarted(
     engine="echo",
@@ -115,15 +117,29 @@ async def test_an_ended_or_unknown_session_is_over(broker: Broker) -> None:
 async def test_the_position_is_after_the_last_frame(broker: Broker) -> None:
     record = await _begin(broker)
     records, keys = _records(broker), broker.keys(record.session_id)
-    assert await records.position(record.session_id) == (await records.position(record.session_id))
-    assert (await records.position(record.session_id)).next_seq == 0
+    assert (await records.take_position(record)).next_seq == 0
     for seq in range(4):
-        broker.publish_audio(keys.audio_in, AudioFrame(seq, 1920, (b"x",)))
+        broker.publish_audio(keys.audio_in, AudioFrame(seq, 1920, (b"x",), epoch=1))
     broker.publish_audio(keys.audio_out, AudioFrame(0, 1920, (b"x",)))
     await broker.writer.drain()
-    position = await records.position(record.session_id)
+    position = await records.take_position(record)
     assert position.next_seq == 4
     assert position.audio_out_after == (await broker.client.xrevrange(keys.audio_out, count=1))[0][0].decode()
+
+
+async def test_what_an_older_connection_writes_after_the_position_was_taken_is_void(broker: Broker) -> None:
+    record = await _begin(broker)
+    records, key = _records(broker), broker.keys(record.session_id).audio_in
+    broker.publish_audio(key, AudioFrame(0, 1920, (b"x",), epoch=record.attach))
+    await broker.writer.drain()
+    newer = await records.attach(record.session_id, "secret", ANNA)
+    position = await records.take_position(newer)
+    broker.publish_audio(key, AudioFrame(1, 1920, (b"late",), epoch=record.attach))
+    broker.publish_audio(key, AudioFrame(position.next_seq, 1920, (b"now",), epoch=newer.attach))
+    await broker.writer.drain()
+    frames = [decode_audio(fields[FIELD]) for _, fields in await broker.client.xrange(key)]
+    assert [frame.packets for frame in frames_that_count(frames)] == [(b"x",), (b"now",)]
+    assert (await records.take_position(newer)).next_seq == 2
 
 
 async def test_an_overdue_session_is_ended_once_by_one_of_many(broker: Broker) -> None:
