@@ -40,6 +40,9 @@ MAX_STARTS = 3
 SETTLE_S = 1.0
 """How long a watched session may wait for its first event; then it has begun well."""
 
+EVENT_LIMIT_S = 30.0
+"""How long a handler may take over one event; then it has failed at it. An hour's past is folded in a tenth of that."""
+
 CLOSE_LIMIT_S = 5.0
 """How long a handler may take to close; then it is left behind and logged."""
 
@@ -110,7 +113,7 @@ class Poisoned(SplitbrainError):
 class SessionFeed:
     """Serves one session of a role from its first event to its last.
 
-    An event that makes the handler fail is tried MAX_TRIES times, each time by a handler made anew, then set aside.
+    An event that makes the handler fail, or keeps it for longer than EVENT_LIMIT_S, is tried MAX_TRIES times, each time by a handler made anew, then set aside.
     Before that its past is walked: a handler may keep the past and work through it later, so that an older event
     fails it. `alone` is held by one watched session of the process at a time while it begins.
     """
@@ -205,7 +208,8 @@ class SessionFeed:
         while item[0] not in self._given_early:
             assert self._handler is not None
             try:
-                await self._handler.on_event(item[1])
+                async with asyncio.timeout(EVENT_LIMIT_S):
+                    await self._handler.on_event(item[1])
                 break
             except Overloaded:
                 raise
@@ -266,7 +270,8 @@ class SessionFeed:
             probe.restore([])
             for item in past:
                 try:
-                    await probe.on_event(item[1])
+                    async with asyncio.timeout(EVENT_LIMIT_S):
+                        await probe.on_event(item[1])
                 except Exception as error:
                     return item, error
         except Exception:

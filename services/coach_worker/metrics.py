@@ -15,3 +15,6 @@ SUPERSEDED = Counter("splitbrain_coach_superseded_total", "Answers given up beca
 FALLBACKS = Counter("splitbrain_coach_fallbacks_total", "Answers that the policy had to finish, by cause", ["cause"])
 REFUSED = Counter("splitbrain_coach_refused_sentences_total", "Sentences of a model that a guard held back", ["reason"])
 FAILED = Counter("splitbrain_coach_failed_answers_total", "Answers that ended with an error")
+UNPUBLISHED = Counter(
+    "splitbrain_coach_unpublished_answers_total", "Answers of which a part could not be passed on: the broker was full"
+)

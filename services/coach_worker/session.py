@@ -20,6 +20,7 @@ from shared.coaching.detection import Detector
 from shared.coaching.knowledge import Knowledge
 from shared.coaching.phrases import whole_sentences
 from shared.coaching.summary import summary
+from shared.errors import Overloaded
 from shared.events import (
     CoachToVoice,
     Consent,
@@ -147,6 +148,14 @@ class CoachSession:
         self._answer = asyncio.create_task(self._give(turn, message, arrived_s), name=f"answer {turn}")
 
     async def _give(self, turn: str, message: VoiceToCoach | None, arrived_s: float) -> None:
+        """Publish an answer. What the broker cannot take any more is counted: Redis is away for long."""
+        try:
+            await self._speak(turn, message, arrived_s)
+        except Overloaded as error:
+            metrics.UNPUBLISHED.inc()
+            log.error("an answer could not be published: %s", error)
+
+    async def _speak(self, turn: str, message: VoiceToCoach | None, arrived_s: float) -> None:
         """Publish an answer part by part. A brain that fails leaves the rest to the policy."""
         brain, chunk = self._parts.brain, 0
         parts = (
@@ -163,7 +172,7 @@ class CoachSession:
                 if part.last:
                     metrics.ANSWERS.labels(part.brain).inc()
                     return
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Overloaded):
             raise
         except Exception:
             metrics.FAILED.inc()

@@ -27,6 +27,7 @@ class Role:
         self.lazy = lazy
         self.fails = fails
         self.fails_at_restore = False
+        self.hangs: set[str] = set()
         self.handlers: list[Fold] = []
         self.error: Callable[[str], Exception] = ValueError
 
@@ -62,6 +63,8 @@ class Fold:
     async def on_event(self, event: Event) -> None:
         self._catch_up()
         self._take(event)
+        if event.id in self.role.hangs:
+            await asyncio.Event().wait()
         if event.source == "voice":
             self.publisher.publish(Notice("n", "info", "m"), event_id=f"coach:{event.id}", media_ms=0)
 
@@ -139,6 +142,19 @@ async def test_an_event_that_always_fails_is_set_aside_and_the_rest_is_handled(b
     assert words == "ValueError: the words of b"
     assert data is not None
     assert letter.session_id == session_id
+
+
+async def test_an_event_that_a_handler_never_finishes_is_set_aside(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_feed, "EVENT_LIMIT_S", 0.05)
+    role = Role()
+    role.hangs = {"b"}
+    _, handler = await serve_live(broker, role, ["a"], "b", "c")
+    assert of_voice(handler) == ["a", "c", "end"]
+    (letter,) = await listed(broker)
+    assert letter.attempts == 3
+    assert letter.reason.startswith("TimeoutError")
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from services.coach_worker import metrics
 from services.coach_worker.brain import Brain, BrainName, Heard, Part
 from services.coach_worker.policy import PolicyBrain
 from services.coach_worker.session import CoachParts, CoachSession
@@ -17,6 +18,7 @@ from shared.coaching.conversation import Conversation
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge
 from shared.dead_letters import DeadLetters
+from shared.errors import Overloaded
 from shared.events import (
     Body,
     CoachToVoice,
@@ -365,3 +367,16 @@ async def test_a_turn_that_makes_the_coach_fail_costs_only_its_own_answer(
     assert "u2" not in {body.turn for body in said}
     ((_, letter),) = await DeadLetters(broker.client).all()
     assert (letter.about, letter.attempts) == ("voice_to_coach", 3)
+
+
+async def test_an_answer_that_the_broker_cannot_take_is_counted() -> None:
+    class FullBroker(EventRecorder):
+        def publish(self, body: Body, *, event_id: str, media_ms: int) -> None:
+            raise Overloaded("too much waits for Redis")
+
+    before = metrics.UNPUBLISHED._value.get()
+    session = make(FullBroker())
+    await talk(session, event(STARTED, "edge"))
+    assert session._answer is not None
+    assert session._answer.exception() is None
+    assert metrics.UNPUBLISHED._value.get() == before + 1
