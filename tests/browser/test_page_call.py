@@ -56,6 +56,18 @@ async def test_consent_changes_in_mid_call_and_follows_the_server(person: Any, p
     await expect(page.locator("#consent-emotion")).not_to_be_checked()
 
 
+async def test_the_first_voice_can_be_had_again_when_it_is_free(person: Any, page: Page, edge: Any) -> None:
+    await person.open()
+    client = await person.talk()
+    await client.event(SessionStarted("personaplex", "en"), source="edge")
+    await client.event(Notice("engine_changed", "info", "on with cascade"), source="edge")
+    await expect(page.locator("#change-engine")).to_have_count(0)
+    await client.event(Notice("engine_available", "info", "free again"), source="edge")
+    await page.click("#change-engine")
+    assert await client.json_message() == {"type": "engine", "engine": "personaplex"}
+    await expect(page.locator("#change-engine")).to_have_count(0)
+
+
 async def test_a_workplace_cannot_switch_emotion_on(person: Any, page: Page, edge: Any) -> None:
     await person.open()
     client = await person.talk()

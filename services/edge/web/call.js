@@ -97,6 +97,10 @@ export class Call {
     this._link?.sendConsent(consent);
   }
 
+  sendEngine(engine) {
+    this._link?.sendEngine(engine);
+  }
+
   /** End the conversation: the microphone stops now, the connection after the scorecard or 12 s. */
   hangUp() {
     if (this._isOver || this._isEnding) return;

@@ -150,6 +150,11 @@ export class Connection {
     this._sendJson({ type: "consent", ...consent });
   }
 
+  /** Ask for another voice engine in mid-conversation. */
+  sendEngine(engine) {
+    this._sendJson({ type: "engine", engine });
+  }
+
   /** Say that the user hung up, so that the server makes the scorecard before it closes. */
   sendEnd() {
     this._sendJson({ type: "end" });

@@ -43,6 +43,10 @@ export class Link {
     this._connection.sendConsent(consent);
   }
 
+  sendEngine(engine) {
+    this._connection.sendEngine(engine);
+  }
+
   /** Say goodbye: the last page, then the wish for the scorecard. The socket stays open. */
   end() {
     this.isReady = false;

@@ -129,7 +129,8 @@ function listen() {
   byId("engine").addEventListener("change", (event) => dispatch({ type: "engine", engine: event.target.value }));
   for (const input of document.querySelectorAll("[data-consent]")) input.addEventListener("change", changeConsent);
   byId("alert").addEventListener("click", (event) => {
-    if (event.target.id === "dismiss") dispatch({ type: "dismiss-alert" });
+    if (event.target.id === "change-engine") call.sendEngine(state.firstEngine);
+    if (["dismiss", "change-engine"].includes(event.target.id)) dispatch({ type: "dismiss-alert" });
   });
   byId("card-body").addEventListener("click", (event) => {
     if (event.target.id === "save-card") saveScorecard();

@@ -51,6 +51,7 @@ function emptyConversation() {
     notices: [],
     alert: null,
     answerGapMs: null,
+    firstEngine: "",
     endReason: "",
   };
 }
@@ -124,6 +125,7 @@ const EVENTS = {
   session_started: (state, body) => ({
     ...state,
     activeEngine: body.engine,
+    firstEngine: state.firstEngine || body.engine,
     profile: body.profile,
     consent: body.consent,
   }),
@@ -172,6 +174,9 @@ const EVENTS = {
   scorecard: (state, body) => ({ ...state, scorecard: body }),
   notice: (state, body, message) => addNotice(state, { ...body, id: message.id }),
 };
+
+/** Code of the notice that the voice the conversation began with has a place again: the page offers it by a button. */
+export const ENGINE_FREE = "engine_available";
 
 const HEALTH = { ready: "ok", resumed: "ok", degraded: "degraded", migrating: "migrating", failed: "engine_failed" };
 
@@ -222,8 +227,10 @@ function addNotice(state, notice) {
   const others = state.notices.filter((item) => item.id !== notice.id);
   const isKnown = others.length !== state.notices.length;
   const notices = [...others, notice].slice(-MAX_NOTICES);
-  const isAlert = notice.level !== "info" && !isKnown;
-  return { ...state, notices, alert: isAlert ? notice : state.alert };
+  const isAlert = (notice.level !== "info" || notice.code === ENGINE_FREE) && !isKnown;
+  // An offer of the first voice is over as soon as any voice has taken over.
+  const old = notice.code === "engine_changed" && state.alert?.code === ENGINE_FREE ? null : state.alert;
+  return { ...state, notices, alert: isAlert ? notice : old };
 }
 
 /** Add or change one turn; turns stay in the order of their start. The oldest go beyond 500. */

@@ -39,6 +39,7 @@ export const en = {
   "button.retry": "Try again",
   "button.again": "Talk again",
   "button.dismiss": "Close this message",
+  "button.engine": "Change back to it",
   "keys.enabled": "Keyboard shortcuts: M mutes, Esc hangs up",
 
   "status.title": "State of the conversation",

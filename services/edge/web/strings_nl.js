@@ -39,6 +39,7 @@ export const nl = {
   "button.retry": "Probeer opnieuw",
   "button.again": "Praat opnieuw",
   "button.dismiss": "Sluit dit bericht",
+  "button.engine": "Ga naar die stem terug",
   "keys.enabled": "Sneltoetsen: M zet de microfoon uit of aan, Esc hangt op",
 
   "status.title": "Toestand van het gesprek",

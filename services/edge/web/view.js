@@ -1,7 +1,7 @@
 /** Shows the state: each part is rendered only when its part of the state (or the language) has changed. */
 
 import { byId, el, setText } from "./dom.js";
-import { LIVE_STATUSES, shownStatus } from "./state.js";
+import { ENGINE_FREE, LIVE_STATUSES, shownStatus } from "./state.js";
 import { translate } from "./strings.js";
 import {
   noticeText,
@@ -185,7 +185,9 @@ function renderAlert(state) {
   const t = (key) => translate(state.language, key);
   const text = `${t(`level.${state.alert.level}`)}: ${noticeText(state.alert, state.language)}`;
   const button = el("button", { type: "button", id: "dismiss", "aria-label": t("button.dismiss"), text: "×" });
-  box.replaceChildren(el("p", { class: `level-${state.alert.level}`, text }), button);
+  const change = el("button", { type: "button", id: "change-engine", text: t("button.engine") });
+  const offer = state.alert.code === ENGINE_FREE ? [change] : [];
+  box.replaceChildren(el("p", { class: `level-${state.alert.level}`, text }), ...offer, button);
 }
 
 function renderScorecard(state) {
