@@ -18,6 +18,8 @@ command -v chromium >/dev/null || command -v chromium-browser >/dev/null || comm
 [[ -d /usr/share/games/fillets-ng/sound ]] && compgen -G '/usr/share/games/fillets-ng/sound/*/nl' >/dev/null \
     || missing+=(fillets-ng-data-nl)
 [[ -d /usr/share/games/fillets-ng/script ]] || missing+=(fillets-ng-data)
+# Sets the wall clock of a single process, for the tests in which clocks jump.
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
 
 if [[ ${#missing[@]} -eq 0 ]]; then
     echo "all there"
@@ -43,6 +45,7 @@ for package in "${missing[@]}"; do
     has_package "$package" && continue
     case "$package" in
         chromium) skipped="the browser tests are skipped" ;;
+        libfaketime) skipped="clocks do not jump in the tests" ;;
         fillets-*) skipped="the tests on recorded Dutch speech are skipped" ;;
         *) skipped="no virtual environment can be made" ;;
     esac

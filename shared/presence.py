@@ -20,6 +20,23 @@ from shared.streams import DRAIN_TTL_S, PROCESSES_KEY, drain_key
 REFRESH_S = 1.0
 STALE_MS = 5_000
 
+# Redis's clock says when an entry was written, and how old it is: hosts' clocks differ, and jump.
+# KEYS: processes. ARGV: worker id, entry as JSON whose `seen_ms` is 0.
+_REFRESH = """
+local t = redis.call('TIME')
+local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+local entry = string.gsub(ARGV[2], '"seen_ms": 0', '"seen_ms": ' .. now, 1)
+return redis.call('HSET', KEYS[1], ARGV[1], entry)
+"""
+
+# KEYS: processes.   Returns {milliseconds since 1970, worker id, entry, ...}.
+_LIST = """
+local t = redis.call('TIME')
+local out = {t[1] * 1000 + math.floor(t[2] / 1000)}
+for _, part in ipairs(redis.call('HGETALL', KEYS[1])) do out[#out + 1] = part end
+return out
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
@@ -74,7 +91,7 @@ class Presence:
         try:
             while True:
                 with suppress(*TRANSIENT):
-                    await self._broker.client.hset(PROCESSES_KEY, self._worker_id, self._entry())
+                    await self._broker.client.eval(_REFRESH, 1, PROCESSES_KEY, self._worker_id, self._entry())
                     await self._look_for_drain()
                 await self._broker.clock.sleep(REFRESH_S)
         finally:
@@ -102,7 +119,7 @@ class Presence:
             pid=os.getpid(),
             state=status.state,
             started_ms=self._started_ms,
-            seen_ms=self._broker.clock.wall_ms(),
+            seen_ms=0,  # written by the script
             sessions=status.sessions,
             detail=status.detail,
             url=status.url,
@@ -117,10 +134,10 @@ async def ask_to_drain(broker: Broker, info: ProcessInfo) -> None:
 
 async def list_processes(broker: Broker) -> list[ProcessInfo]:
     """Return the processes seen in the last seconds, by role and id; entries of dead ones are removed."""
-    now_ms = broker.clock.wall_ms()
+    now_ms, *flat = await broker.client.eval(_LIST, 1, PROCESSES_KEY)
     known = {field.name for field in fields(ProcessInfo)}
     found: list[ProcessInfo] = []
-    for raw_id, raw in (await broker.client.hgetall(PROCESSES_KEY)).items():
+    for raw_id, raw in zip(flat[::2], flat[1::2], strict=True):
         entry = json.loads(raw)
         if now_ms - entry["seen_ms"] > STALE_MS:
             await broker.client.hdel(PROCESSES_KEY, raw_id)

@@ -33,6 +33,9 @@ DEAD_KEY = "sb:dead"
 EDGE_SESSIONS_KEY = "sb:edge.sessions"
 """Sorted set: session id by the time at which any edge ends it unless its client's edge renews it."""
 
+EDGE_LOOKED_KEY = f"{{{EDGE_SESSIONS_KEY}}}:looked"
+"""String: when an edge last looked for sessions to end; on the node of the set itself."""
+
 
 def new_session_id(wall_ms: int) -> str:
     """Return a ULID-like id: 10 characters of time, then 16 (80 bits) that nobody can guess."""

@@ -15,11 +15,14 @@ from shared.wire import AudioFrame
 
 log = logging.getLogger(__name__)
 
-HIGH_WATER_BYTES = 16 * 1024
-"""What may wait in this process before the outbox is used; about three seconds of audio."""
+HIGH_WATER_BYTES = 2 * 1024
+"""What may wait in this process before the outbox is used; half a second of a voice at 4.5 kB/s."""
 
-SEND_BUFFER_BYTES = 32 * 1024
-"""What the kernel may hold. Its own default holds minutes of audio, and audio that old is worth nothing."""
+SEND_BUFFER_BYTES = 8 * 1024
+"""What the kernel may hold; Linux takes twice as much, which is two seconds of a voice. Its own default holds minutes.
+
+Nothing of it can be taken back, so that the outbox bounds how late audio comes only if little waits in front of it.
+"""
 
 CLOSE_TIMEOUT_S = 3.0
 
@@ -62,7 +65,7 @@ class ClientSocket:
         if self._can_write():
             self._write(self._render(frame))
         elif not self._ws.closed:
-            self._outbox.put_audio(frame)
+            self._outbox.put_audio(frame, asyncio.get_running_loop().time())
             self._wake.set()
 
     def send(self, message: bytes) -> bool:

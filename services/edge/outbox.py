@@ -16,14 +16,19 @@ _HEADER_MEDIUM = 65_536
 
 
 class Outbox:
-    """Messages and frames in the order of sending. `max_frames` of audio, `max_bytes` of all else."""
+    """Messages and frames in the order of sending. Audio waits for `max_wait_s`; `max_bytes` of all else.
 
-    def __init__(self, max_frames: int = 25, max_bytes: int = 512 * 1024) -> None:
+    By time, not by number: after a takeover or a Redis that was away many frames come at once, and a client that reads
+    takes them at once. `max_frames` only bounds what that may cost.
+    """
+
+    def __init__(self, max_wait_s: float = 2.0, max_frames: int = 250, max_bytes: int = 512 * 1024) -> None:
         self.shed_frames = 0
+        self._max_wait_s = max_wait_s
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._items: deque[Item] = deque()
-        self._n_frames = 0
+        self._since: deque[float] = deque()
         self._n_bytes = 0
 
     def __bool__(self) -> bool:
@@ -32,12 +37,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put_audio(self, frame: AudioFrame) -> None:
-        """Append a frame; at the bound the oldest waiting one is dropped and counted in `shed_frames`."""
-        if self._n_frames >= self._max_frames:
+    def put_audio(self, frame: AudioFrame, now_s: float) -> None:
+        """Append a frame; those that wait for too long by now are dropped and counted in `shed_frames`."""
+        since = self._since
+        while since and (now_s - since[0] > self._max_wait_s or len(since) >= self._max_frames):
             self._drop_oldest()
         self._items.append(frame)
-        self._n_frames += 1
+        since.append(now_s)
 
     def put(self, message: bytes) -> bool:
         """Append a message that may not be lost; false if the bound is reached: the client is too slow."""
@@ -51,7 +57,7 @@ class Outbox:
         """Remove and return the oldest. Raises IndexError when empty."""
         item = self._items.popleft()
         if isinstance(item, AudioFrame):
-            self._n_frames -= 1
+            self._since.popleft()
         else:
             self._n_bytes -= len(item)
         return item
@@ -60,7 +66,7 @@ class Outbox:
         for index, item in enumerate(self._items):
             if isinstance(item, AudioFrame):
                 del self._items[index]
-                self._n_frames -= 1
+                self._since.popleft()
                 self.shed_frames += 1
                 return
 

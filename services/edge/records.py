@@ -25,7 +25,7 @@ from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
 from shared.retention import Retention, consent_from_state, consent_to_state
-from shared.streams import EDGE_SESSIONS_KEY, request_stream
+from shared.streams import EDGE_LOOKED_KEY, EDGE_SESSIONS_KEY, request_stream
 from shared.wire import encode_audio, encode_event
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,11 @@ SOCKET_LEASE_MS = 15_000
 
 RENEW_EVERY = 5
 """Ticks of one second."""
+
+_STEADY_MS = 5_000
+"""Each edge looks for overdue sessions once a second. Where nobody did for longer, Redis was away or its clock jumped:
+then no edge could renew, and who is alive gets the time for it, whichever edge is back first.
+"""
 
 _REAP_BATCH = 64
 
@@ -46,11 +51,21 @@ for i = 2, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', deadline),
 return #ARGV - 1
 """
 
-# KEYS: the sorted set. ARGV: how many. Each overdue session is given to one caller only.
+# KEYS: the sorted set, the last look at it. ARGV: how many, most milliseconds between looks, milliseconds of grace.
+# Each overdue session is given to one caller only.
 _REAP = """
 local t = redis.call('TIME')
-local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local last = tonumber(redis.call('GET', KEYS[2]) or now)
+redis.call('SET', KEYS[2], string.format('%.0f', now))
+if now - last > tonumber(ARGV[2]) then
+  local later = string.format('%.0f', now + ARGV[3])
+  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', later)) do
+    redis.call('ZADD', KEYS[1], later, sid)
+  end
+  return {}
+end
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
 for _, sid in ipairs(due) do redis.call('ZREM', KEYS[1], sid) end
 return due
 """
@@ -203,7 +218,8 @@ class SessionRecords:
 
     async def reap(self) -> list[str]:
         """End sessions whose deadline passed; returns their ids."""
-        overdue = [raw.decode() for raw in await self._client.eval(_REAP, 1, EDGE_SESSIONS_KEY, _REAP_BATCH)]
+        keys, limits = (EDGE_SESSIONS_KEY, EDGE_LOOKED_KEY), (_REAP_BATCH, _STEADY_MS, SOCKET_LEASE_MS)
+        overdue = [raw.decode() for raw in await self._client.eval(_REAP, 2, *keys, *limits)]
         for session_id in overdue:
             try:
                 await self._end_lost(session_id)

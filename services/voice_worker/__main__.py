@@ -74,6 +74,7 @@ async def _serve(settings: VoiceSettings, context: ServiceContext) -> None:
         )
         worker = VoiceWorker(context.broker, engines, make_listener, consumer=settings.worker_id, limits=limits)
         context.describe = lambda: Status("", worker.sessions, worker.detail, context.health_url)
+        await worker.announce()  # who reads that it is ready may send a client at once
         context.ready = True
         log.info("voice worker is ready: %s", worker.detail)
         await worker.run(context.stopping)

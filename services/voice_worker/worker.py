@@ -99,6 +99,11 @@ class VoiceWorker:
             parts.append(f"{engine.name} {len(self._holders[stream].held)}/{engine.slots}")
         return ", ".join(parts)
 
+    async def announce(self) -> None:
+        """Tell the edges how many sessions there is room for; `run` takes them. Before it, nobody is sent here."""
+        for holder in self._holders.values():
+            await holder.announce()
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve sessions until `stopping` is set."""
         async with asyncio.TaskGroup() as group:
@@ -214,7 +219,7 @@ class VoiceWorker:
         self._leaving = True
         for holder in self._holders.values():
             holder.set_accepting(False)
-            await holder.announce()
+        await self.announce()
         clock = self._broker.clock
         began_s = clock.monotonic()
         told = False

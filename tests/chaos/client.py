@@ -22,12 +22,29 @@ RETRY_S = 0.1
 LOST_AFTER_S = 25.0
 """How long a client tries to come back; the world's edges keep a session for less."""
 
+STALL_MORE_BYTES = 1_000
+"""By how much the packets of a client that does not read are larger: 54 kB/s, so that buffers fill within seconds.
+
+At the 4 kB/s of a voice the client's own kernel alone takes several seconds of it.
+"""
+
+RECEIVE_BUFFER_BYTES = 16 * 1024
+"""What the kernel may keep for a client that does not read. By default it is more than an edge ever has."""
+
 END_LIMIT_S = 12.0
 """How long the edge may take to close after `end`: 10 s for the scorecard, and some."""
 
 _AUDIO, _METADATA, _ERROR = 1, 4, 5
 _OVER = (1000, 1007, 1008, 1009, 1011)
 """Close codes after which a client does not come back (docs/protocol.md)."""
+
+
+def client_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return the socket for one connection of a client; for aiohttp's connector."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    return made
 
 
 class ScriptedClient:
@@ -48,6 +65,7 @@ class ScriptedClient:
         self._muxer = OggOpusMuxer(1)
         self._lock = asyncio.Lock()
         self._repeat_after_resume = False
+        self._more_bytes = 0
 
     @property
     def is_over(self) -> bool:
@@ -152,7 +170,7 @@ class ScriptedClient:
         async with self._lock:  # Ogg pages are numbered: made and sent in one order
             index = len(self.trace.connections) - 1
             self.trace.sent.append(Sent(number, time.monotonic(), index))
-            await ws.send_bytes(bytes([_AUDIO]) + self._muxer.pages(frame(number), FRAME_SAMPLES))
+            await ws.send_bytes(bytes([_AUDIO]) + self._muxer.pages(frame(number, self._more_bytes), FRAME_SAMPLES))
 
     async def flood(self, n_frames: int) -> None:
         """Send so many frames at once, and then nothing for a second."""
@@ -166,6 +184,22 @@ class ScriptedClient:
             await asyncio.sleep(1.0)  # the silence after a flood is part of it: what was dropped is to be told in it
         finally:
             self._sending = True
+
+    async def stall(self, duration_s: float) -> None:
+        """Read nothing for so long, and go on sending, at a higher bit rate."""
+        if self._ws is None:
+            return
+        self.trace.stalled = True
+        # aiohttp's own flow control lets 128 KiB in; the transport's does not. It has no public way to that.
+        transport = self._ws._response.connection.transport
+        self._more_bytes = STALL_MORE_BYTES
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(duration_s)  # how long the client reads nothing
+        finally:
+            self._more_bytes = 0
+            if not transport.is_closing():
+                transport.resume_reading()
 
     def cut(self, *, repeat: bool = False) -> None:
         """Break the socket without a goodbye. `repeat`: send the last six frames again on the next one."""

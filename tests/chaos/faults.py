@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ import aiohttp
 
 from tests.chaos.client import ScriptedClient
 from tests.chaos.process import ServiceProcess
+from tests.chaos.records import Violation
 from tests.chaos.schedule import Fault
 from tests.chaos.world import World
 
@@ -22,6 +24,12 @@ DELAY_S = 0.2
 FLOOD_FRAMES = 200
 """16 s of audio at once: 6 s more than may run ahead of real time."""
 
+CLOCK_WITHIN_S = 1.5
+"""A service shows its clock in whole seconds."""
+
+GOES_ON_ELSEWHERE = 1012
+"""Close code of a server that restarts (docs/protocol.md)."""
+
 
 class Faults:
     """Does faults to a world while `clients` talk."""
@@ -29,6 +37,8 @@ class Faults:
     def __init__(self, world: World, clients: Sequence[ScriptedClient]) -> None:
         self._world = world
         self._clients = clients
+        self.violations: list[Violation] = []
+        """What was seen of a fault itself that should not be."""
         self._acts: dict[str, Callable[[Fault], Awaitable[None]]] = {
             "kill": self._kill,
             "freeze": self._freeze,
@@ -41,6 +51,9 @@ class Faults:
             "malformed": self._malformed,
             "client": self._cut_client,
             "duplicates": self._repeat_frames,
+            "slow": self._stall_client,
+            "term": self._terminate,
+            "clock": self._set_clock,
         }
 
     async def do(self, fault: Fault) -> None:
@@ -63,6 +76,53 @@ class Faults:
         await victim.kill()
         await asyncio.sleep(RESTART_AFTER_S)  # the supervisor's own wait
         await self._world.restart(victim)
+
+    async def _terminate(self, fault: Fault) -> None:
+        """End a process as an operator does: it ends by itself, with 0, and an edge sends its clients on."""
+        victim = await self._victim(fault)
+        if victim is None:
+            return
+        here = self._clients_of(victim)
+        sockets = [each for client in here for each in client.trace.connections[-1:] if each.close_code is None]
+        began_s = time.monotonic()
+        await victim.stop()
+        took_s = time.monotonic() - began_s
+        if victim.exit_code != 0:
+            text = f"{victim.label} ended with {victim.exit_code} after {took_s:.1f} s: {victim.last_lines()}"
+            self.violations.append(Violation("a process that is told to end does", text))
+        await asyncio.sleep(RESTART_AFTER_S)  # the supervisor's own wait; clients learn of their close meanwhile
+        codes = [each.close_code for each in sockets if not each.ours]
+        if any(code != GOES_ON_ELSEWHERE for code in codes) and not any(client.trace.stalled for client in here):
+            self.violations.append(
+                Violation("an edge that ends sends its clients on", f"they were closed with {codes}")
+            )
+        await self._world.restart(victim)
+
+    def _clients_of(self, process: ServiceProcess) -> list[ScriptedClient]:
+        """Return the clients that are connected to an edge; none for another role."""
+        if process.role != "edge":
+            return []
+        here = self._world.of_role("edge").index(process)
+        return [client for client in self._clients if client.edge == here and not client.is_over]
+
+    async def _set_clock(self, fault: Fault) -> None:
+        """A wall clock jumps, and back when the fault is over."""
+        victim = None if fault.kind == "clock_redis" else await self._victim(fault)
+        if victim is None and fault.kind != "clock_redis":
+            return
+        clock = self._world.clocks.get(victim.label if victim else "redis")
+        if clock is None:
+            return  # a world without libfaketime: `python -m tests.chaos` says so
+        clock.set(fault.ahead_s)
+        try:
+            await asyncio.sleep(fault.duration_s)  # how long the clock is wrong
+            shown_s = await victim.wall_s(self._world.http) if victim else await self._world.redis_wall_s()
+            # Another fault of the same round may have set it again.
+            if shown_s is not None and abs(shown_s - time.time() - clock.ahead_s) > CLOCK_WITHIN_S:
+                text = f"{fault.kind}: it shows {shown_s - time.time():.0f} s, not {clock.ahead_s:.0f}"
+                self.violations.append(Violation("the harness sets clocks", text))
+        finally:
+            clock.set(0.0)
 
     async def _freeze(self, fault: Fault) -> None:
         victim = await self._victim(fault)
@@ -95,10 +155,8 @@ class Faults:
         if fault.kind in ("freeze_edge", "leave_edge"):
             stays_s *= 0.2 + 0.75 * (fault.variant % 100) / 100
             await asyncio.sleep(stays_s)  # how long the clients put up with it
-            here = self._world.of_role("edge").index(victim)
-            for client in self._clients:
-                if client.edge == here:
-                    client.cut()
+            for client in self._clients_of(victim):
+                client.cut()
             stays_s = fault.duration_s - stays_s
         await asyncio.sleep(stays_s)  # how long the fault lasts
 
@@ -136,6 +194,9 @@ class Faults:
 
     async def _cut_client(self, fault: Fault) -> None:
         self._client(fault).cut()
+
+    async def _stall_client(self, fault: Fault) -> None:
+        await self._client(fault).stall(fault.duration_s)
 
     async def _repeat_frames(self, fault: Fault) -> None:
         self._client(fault).cut(repeat=True)

@@ -54,12 +54,14 @@ class _Row:
     told: int = 0
     in_flight: int = 0
     untold: int = 0
+    late: int = 0
     unheard: int = 0
     repeated: int = 0
     violations: int = 0
 
 
-HEAD = ("FAULT", "ROUNDS", "HIT", "P50 s", "P99 s", "TOLD", "IN FLIGHT", "SILENT", "UNHEARD", "REPEATED", "VIOLATIONS")
+_COUNTS = ("TOLD", "IN FLIGHT", "SILENT", "LATE", "UNHEARD", "REPEATED", "VIOLATIONS")
+HEAD = ("FAULT", "ROUNDS", "HIT", "P50 s", "P99 s", *_COUNTS)
 
 
 def table(results: Sequence[RoundResult]) -> str:
@@ -83,6 +85,7 @@ def _add(row: _Row, result: RoundResult) -> None:
         row.told += losses.told
         row.in_flight += losses.in_flight
         row.untold += max(0, losses.lost - losses.told - losses.in_flight)
+        row.late += losses.late
         row.unheard += losses.unheard
         row.repeated += losses.repeated
 
@@ -90,5 +93,5 @@ def _add(row: _Row, result: RoundResult) -> None:
 def _cells(name: str, row: _Row) -> tuple[str, ...]:
     times = row.recoveries_s
     shown = (f"{percentile(times, 0.5):.2f}", f"{percentile(times, 0.99):.2f}") if times else ("-", "-")
-    counts = (row.told, row.in_flight, row.untold, row.unheard, row.repeated, row.violations)
+    counts = (row.told, row.in_flight, row.untold, row.late, row.unheard, row.repeated, row.violations)
     return (name, str(row.rounds), str(len(times)), *shown, *map(str, counts))

@@ -31,11 +31,12 @@ def _spoken() -> Packets:
     return packets
 
 
-def frame(number: int) -> Packets:
-    """Return the packets of frame `number` (0 .. 2**32 - 1)."""
+def frame(number: int, more_bytes: int = 0) -> Packets:
+    """Return the packets of frame `number` (0 .. 2**32 - 1), each with `more_bytes` more, as at a higher bit rate."""
     first, *rest = _spoken()
     marked = first[:1] + _HEADER.pack(_MARK, number)
-    return (marked + first[len(marked) :], *rest)
+    packets = (marked + first[len(marked) :], *rest)
+    return tuple(packet + bytes([number & 255]) * more_bytes for packet in packets) if more_bytes else packets
 
 
 def number_of(packets: Packets) -> int:
@@ -49,4 +50,4 @@ def number_of(packets: Packets) -> int:
 def is_intact(packets: Packets) -> bool:
     """True if every byte is as it was sent."""
     number = number_of(packets)
-    return number >= 0 and packets == frame(number)
+    return number >= 0 and packets == frame(number, max(0, len(packets[0]) - len(_spoken()[0])))

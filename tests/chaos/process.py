@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +18,9 @@ from shared.child_process import dies_with
 from shared.redis_server import free_port
 
 READY_LIMIT_S = 40.0
-STOP_LIMIT_S = 20.0
+STOP_LIMIT_S = 30.0
+"""The time of grace that a supervisor gives; that of compose.yaml."""
+
 _LOOK_EVERY_S = 0.05
 
 
@@ -79,6 +82,13 @@ class ServiceProcess:
             async with asyncio.timeout(2), http.get(f"http://127.0.0.1:{self._health_port}/readyz") as answer:
                 return answer.status == 200
         return False
+
+    async def wall_s(self, http: aiohttp.ClientSession) -> float | None:
+        """Return the process's wall clock in seconds since 1970, as its answers are dated; None if it gives none."""
+        with suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(1), http.get(f"http://127.0.0.1:{self._health_port}/healthz") as answer:
+                return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        return None
 
     async def kill(self) -> None:
         """End it without a chance to say anything."""

@@ -60,6 +60,8 @@ class ClientTrace:
     """The client said `end` and the edge closed with 1000."""
 
     flooded: bool = False
+    stalled: bool = False
+    """It stopped reading for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,14 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Frames of one session: sent and never in `audio.in`; given out but not brought to the client; repeated to it."""
+    """Frames of one session: sent and never in `audio.in`; given out but not brought to the client; repeated to it.
+
+    `late`: those not brought that the client was told of, since it read too slowly.
+    """
 
     lost: int = 0
     told: int = 0
     in_flight: int = 0
     unheard: int = 0
     repeated: int = 0
+    late: int = 0

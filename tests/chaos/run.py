@@ -13,7 +13,7 @@ from tests.chaos.client import ScriptedClient
 from tests.chaos.faults import Faults
 from tests.chaos.figures import RoundResult, recovery_s
 from tests.chaos.invariants import Allowances, check_end, judge
-from tests.chaos.records import Losses, Violation
+from tests.chaos.records import ClientTrace, Losses, Violation
 from tests.chaos.schedule import Fault, Round
 from tests.chaos.streams import keys_for_ever, keys_of, read_streams
 from tests.chaos.world import STREAMS, World
@@ -30,6 +30,8 @@ DESCRIPTORS_MORE = 16
 LATE_S = 15.0
 """A scorecard is written, and given its time, by a job behind the session's end; that waits for Redis."""
 
+_OF_ONE_CLIENT = ("slow_client", "client_cut", "duplicates", "flood")
+
 _EDGE_IN_TROUBLE = ("partition_edge", "freeze_edge", "leave_edge", "redis_term", "redis_kill", "redis_long")
 
 
@@ -41,6 +43,17 @@ class _Played:
     fault_s: float
     recovered_s: float
     violations: list[Violation]
+
+
+def check_bystanders(
+    part: Round, traces: Sequence[ClientTrace], recoveries_s: Sequence[float | None]
+) -> list[Violation]:
+    """What one client does, no other one hears: no gap, no new socket. Where something else failed too, all may."""
+    if len(part.faults) > 1 or part.faults[0].kind not in _OF_ONE_CLIENT:
+        return []
+    itself = part.faults[0].variant % len(traces)
+    hit = [trace.name for at, trace in enumerate(traces) if at != itself and recoveries_s[at] is not None]
+    return [Violation("one client's fault is its own", f"{', '.join(hit)} heard it too")] if hit else []
 
 
 class Runner:
@@ -59,6 +72,7 @@ class Runner:
         violations = [*played.violations, *violations, *await self._check_world(), *await self._check_gone()]
         heard = [client.trace.heard for client in played.clients]
         times = [recovery_s(each, played.fault_s, played.recovered_s) for each in heard]
+        violations += check_bystanders(part, [client.trace for client in played.clients], times)
         hit = tuple(each for each in times if each is not None)
         return RoundResult(part.number, part.kind, len(played.clients), hit, tuple(losses), tuple(violations))
 
@@ -78,6 +92,7 @@ class Runner:
                 text = f"{silent or 'some'} heard nothing in time within {RECOVER_LIMIT_S:.0f} s"
                 violations.append(Violation("audio flows again", text))
             recovered_s = time.monotonic()
+            violations += faults.violations
             await asyncio.gather(*(client.hang_up() for client in clients))
         return _Played(clients, flowing_s + part.faults[0].at_s, recovered_s, violations)
 

@@ -30,6 +30,16 @@ KINDS = (
     "malformed",
     "client_cut",
     "duplicates",
+    "slow_client",
+    "term_voice",
+    "term_coach",
+    "term_evaluator",
+    "term_edge",
+    "clock_voice",
+    "clock_coach",
+    "clock_evaluator",
+    "clock_edge",
+    "clock_redis",
 )
 """Every kind of fault, each with what it does in `tests/chaos/faults.py`."""
 
@@ -45,7 +55,10 @@ _SECOND = tuple(kind for kind in KINDS if kind != "flood" and not kind.startswit
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. `at_s` counts from the moment when audio flows; `duration_s` is how long it lasts, 0 for a blow."""
+    """One fault. `at_s` counts from the moment when audio flows; `duration_s` is how long it lasts, 0 for a blow.
+
+    `ahead_s` is by how much a clock jumps, negative: back.
+    """
 
     kind: str
     at_s: float
@@ -53,6 +66,7 @@ class Fault:
     role: str = ""
     duration_s: float = 0.0
     variant: int = 0
+    ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,11 @@ class Round:
 
     number: int
     faults: tuple[Fault, ...]
+
+    @property
+    def sets_clocks(self) -> bool:
+        """True if a wall clock jumps in it."""
+        return any(fault.kind.startswith("clock_") for fault in self.faults)
 
     @property
     def kind(self) -> str:
@@ -107,13 +126,21 @@ class Schedule:
             "delay": (2.0, 4.0),
             "redis": (0.1, 2.5),
             "redis_long": (5.5, 8.0),  # audio is kept for 5 s
+            "slow": (3.0, 8.0),
+            "clock": (1.0, 3.0),
         }
         low, high = durations.get(kind) or durations.get(name, (0.0, 0.0))
         if kind in ("delay", "cut"):
             role = rng.choice(ROLES)
         # Rank 0, the busiest, three times in four: a fault of an idle process is worth a look now and then.
         rank = 0 if rng.random() < 0.75 else 1
-        return Fault(kind, round(at_s, 3), rank, role, round(rng.uniform(low, high), 3), rng.randrange(1 << 16))
+        lasts_s, variant = round(rng.uniform(low, high), 3), rng.randrange(1 << 16)
+        ahead_s = 0.0
+        if name == "clock":
+            # A Redis keeps the harness's streams for 10 s: within that, nothing may go.
+            least, most = (2.0, 5.0) if kind == "clock_redis" else (60.0, 3600.0)
+            ahead_s = round(rng.uniform(least, most) * rng.choice((-1, 1)), 3)
+        return Fault(kind, round(at_s, 3), rank, role, lasts_s, variant, ahead_s)
 
 
 def replay_command(schedule: Schedule, n_clients: int) -> str:

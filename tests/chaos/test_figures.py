@@ -41,13 +41,13 @@ def test_percentiles_are_nearest_rank() -> None:
 
 
 def test_the_table_counts_by_kind_and_in_all() -> None:
-    losses = (Losses(lost=5, told=2, in_flight=1, unheard=4, repeated=0),)
+    losses = (Losses(lost=5, told=2, in_flight=1, unheard=4, repeated=0, late=3),)
     results = [
         RoundResult(1, "kill_voice", 1, (1.0,), losses, ()),
         RoundResult(2, "kill_voice", 1, (3.0,), (Losses(),), (Violation("what", "how"),)),
         RoundResult(3, "cut", 1, (), (Losses(),), ()),
     ]
     lines = [line.split() for line in table(results).splitlines()]
-    assert lines[1] == ["cut", "1", "0", "-", "-", "0", "0", "0", "0", "0", "0"]
-    assert lines[2] == ["kill_voice", "2", "2", "1.00", "3.00", "2", "1", "2", "4", "0", "1"]
+    assert lines[1] == ["cut", "1", "0", "-", "-", "0", "0", "0", "0", "0", "0", "0"]
+    assert lines[2] == ["kill_voice", "2", "2", "1.00", "3.00", "2", "1", "2", "3", "4", "0", "1"]
     assert lines[3][0] == "all"

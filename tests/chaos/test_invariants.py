@@ -51,6 +51,8 @@ def found(trace: ClientTrace, held: StreamTrace, allowed: Allowances | None = No
 def test_frames_can_be_told_apart() -> None:
     assert [number_of(frame(n)) for n in (0, 1, 70_000)] == [0, 1, 70_000]
     assert is_intact(frame(5))
+    assert is_intact(frame(5, 1_000))
+    assert len(frame(5, 1_000)[0]) == len(frame(5)[0]) + 1_000
     first, *rest = frame(5)
     assert not is_intact((first, *rest[:-1], rest[-1] + b"x"))
     assert number_of((b"\x48noise",)) == -1
@@ -179,7 +181,12 @@ def test_what_a_client_hears_twice_or_not_is_found() -> None:
     del trace.heard[5:8]
     assert found(trace, streams()) == {"what a client does not hear is told"}
     trace.told["output_late"] = 3
+    assert found(trace, streams()) == {"who reads is not taken for slow"}
+    trace.stalled = True
     assert found(trace, streams()) == set()
+    assert judge(trace, streams()).losses == Losses(late=3)
+    trace.told["output_late"] = 4
+    assert found(trace, streams()) == {"what a client does not hear is told"}, "one more than there is"
     trace = client()
     del trace.heard[-2:]
     assert found(trace, streams()) == {"a client hears all"}
@@ -195,6 +202,10 @@ def test_sound_that_falls_between_two_sockets_is_counted_and_lawful() -> None:
     verdict = judge(trace, streams())
     assert verdict.violations == ()
     assert verdict.losses == Losses(unheard=3)
+    trace.stalled = True
+    trace.told["output_late"] = 2  # left out by the edge just before that socket broke
+    assert judge(trace, streams()).losses == Losses(unheard=1, late=2)
+    assert judge(trace, streams()).violations == ()
 
 
 def test_frames_that_are_sent_again_are_heard_again() -> None:

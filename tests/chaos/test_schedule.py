@@ -35,6 +35,16 @@ def test_a_frozen_process_sleeps_for_longer_than_the_lease() -> None:
     assert all(fault.duration_s > 0.8 for part in rounds for fault in part.faults if fault.kind == "freeze_voice")
 
 
+def test_a_clock_jumps_either_way_and_a_redis_within_what_it_keeps() -> None:
+    for kind, least_s, most_s in (("clock_redis", 2, 5), ("clock_voice", 60, 3600)):
+        rounds = Schedule(5, 30, (kind,), pair_share=0.0).rounds
+        jumps_s = [part.faults[0].ahead_s for part in rounds]
+        assert min(jumps_s) < 0 < max(jumps_s)
+        assert all(least_s <= abs(jump_s) <= most_s for jump_s in jumps_s)
+        assert all(part.sets_clocks for part in rounds)
+    assert not any(part.sets_clocks for part in Schedule(5, 5, ("kill_voice",), pair_share=0.0).rounds)
+
+
 def test_the_replay_command_leads_to_the_same_schedule() -> None:
     schedule = Schedule(9, 12, ("kill_voice", "flood"), 0.8, 0.5)
     command = shlex.split(replay_command(schedule, 6))

@@ -19,6 +19,8 @@ from shared.broker.connection import TRANSIENT
 from shared.leases import GROUP
 from shared.redis_server import RedisServer, free_port
 from shared.streams import request_stream
+from tests.chaos.client import client_socket
+from tests.chaos.clocks import ClockedRedis, WallClock
 from tests.chaos.process import ServiceProcess
 from tests.chaos.proxy import TcpProxy
 
@@ -35,20 +37,29 @@ SUPERVISE_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many processes there are, and the times that they are given (seconds)."""
+    """How many processes there are, and the times that they are given (seconds).
+
+    `voices` serve the echo engine, `cascades` the cascade: both are of the role `voice`.
+    """
 
     edges: int = 2
     voices: int = 2
+    cascades: int = 0
     coaches: int = 2
     evaluators: int = 2
     slots: int = 16
+    cascade_slots: int = 4
     lease_s: float = 1.0
     retention_s: int = 10
     resume_s: float = 15.0
+    clocks: bool = False
+    """Wall clocks can be set: needs libfaketime, and costs each process 4 us a look at its clock."""
 
-    def counts(self) -> dict[str, int]:
-        """Return role -> number of processes."""
-        return {"edge": self.edges, "voice": self.voices, "coach": self.coaches, "evaluator": self.evaluators}
+    def labels(self) -> list[tuple[str, str]]:
+        """Return (role, label) of each process; a label is a name and a number."""
+        counts = {"edge": self.edges, "voice": self.voices, "coach": self.coaches, "evaluator": self.evaluators}
+        labels = [(role, f"{role}-{number}") for role, count in counts.items() for number in range(1, count + 1)]
+        return [*labels, *(("voice", f"cascade-{number}") for number in range(1, self.cascades + 1))]
 
 
 class World:
@@ -57,7 +68,12 @@ class World:
     def __init__(self, plan: Plan | None = None) -> None:
         self.plan = plan or Plan()
         self.folder = Path(tempfile.mkdtemp(prefix="splitbrain-chaos-"))
-        self.server = RedisServer(append_only=True, folder=self.folder)
+        self.clocks: dict[str, WallClock] = {}
+        self.server = (
+            ClockedRedis(self.folder, self._clock("redis"))
+            if self.plan.clocks
+            else RedisServer(append_only=True, folder=self.folder)
+        )
         self.processes: dict[str, ServiceProcess] = {}
         self.proxies: dict[str, TcpProxy] = {}
         self.edges: list[str] = []
@@ -69,11 +85,11 @@ class World:
     async def __aenter__(self) -> Self:
         self.server.start()
         self.redis = Redis.from_url(self.server.url)
-        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=client_socket)
+        self.http = aiohttp.ClientSession(connector=connector)
         try:
-            for role, count in self.plan.counts().items():
-                for number in range(1, count + 1):
-                    await self._add(role, f"{role}-{number}")
+            for role, label in self.plan.labels():
+                await self._add(role, label)
             await asyncio.gather(*(process.start() for process in self.processes.values()))
             await asyncio.gather(*(process.wait_ready(self.http) for process in self.processes.values()))
         except BaseException:
@@ -103,8 +119,21 @@ class World:
     async def _add(self, role: str, label: str) -> None:
         proxy = self.proxies[label] = TcpProxy(self.server.port)
         await proxy.start()
-        environment = {**self._shared(proxy), **self._own(role)}
+        environment = {**self._shared(proxy), **(self._cascade() if label.startswith("cascade") else self._own(role))}
+        if self.plan.clocks:
+            environment |= self._clock(label).environment
         self.processes[label] = ServiceProcess(label, role, environment, self.folder)
+
+    def _clock(self, label: str) -> WallClock:
+        clock = self.clocks[label] = WallClock(self.folder / f"{label}.clock")
+        return clock
+
+    async def redis_wall_s(self) -> float | None:
+        """Return Redis's wall clock in seconds since 1970; None if it does not answer."""
+        with suppress(*TRANSIENT):
+            seconds, microseconds = await self.redis.time()
+            return float(seconds) + microseconds / 1e6
+        return None
 
     def _shared(self, proxy: TcpProxy) -> dict[str, str]:
         return {
@@ -114,6 +143,13 @@ class World:
             "SPLITBRAIN_RETENTION_WITHOUT_CONSENT_S": str(self.plan.retention_s),
             "SPLITBRAIN_LOG_LEVEL": "INFO",
             "SPLITBRAIN_LOG_FORMAT": "text",
+        }
+
+    def _cascade(self) -> dict[str, str]:
+        return {
+            "SPLITBRAIN_VOICE_ENGINES": "cascade",
+            "SPLITBRAIN_VOICE_CASCADE_SLOTS": str(self.plan.cascade_slots),
+            "SPLITBRAIN_VOICE_LANGUAGES": "en",
         }
 
     def _own(self, role: str) -> dict[str, str]:
@@ -132,7 +168,7 @@ class World:
         self.edges.append(f"http://127.0.0.1:{port}")
         return {
             "SPLITBRAIN_EDGE_PORT": str(port),
-            "SPLITBRAIN_EDGE_ENGINES": "echo",
+            "SPLITBRAIN_EDGE_ENGINES": "echo,cascade" if self.plan.cascades else "echo",
             "SPLITBRAIN_EDGE_RESUME_S": str(self.plan.resume_s),
             "SPLITBRAIN_EDGE_MAX_PER_USER": "1000",
             "SPLITBRAIN_EDGE_MAX_PER_ADDRESS": "1000",

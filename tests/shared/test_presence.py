@@ -51,6 +51,25 @@ async def test_the_dead_are_swept_and_the_living_sorted() -> None:
     await broker.aclose()
 
 
+async def test_a_process_whose_clock_is_wrong_is_seen_like_any_other(broker: Broker) -> None:
+    """Its entry would be swept at once, or outlive it."""
+    for ahead_ms in (-3_600_000, 3_600_000):
+        clock = ManualClock(wall_ms=broker.clock.wall_ms() + ahead_ms)
+        wrong = Broker(broker.connect_blocking(), broker.connect_blocking, n_shards=broker.n_shards, clock=clock)
+        task = asyncio.create_task(Presence(wrong, "voice", "v1", lambda: Status("ready")).run())
+        async with asyncio.timeout(10):
+            while not await broker.client.hlen(PROCESSES_KEY):
+                await asyncio.sleep(0)
+        for reader in (broker, wrong):
+            assert [info.worker_id for info in await list_processes(reader)] == ["v1"]
+        raw = json.loads(await broker.client.hget(PROCESSES_KEY, "v1"))
+        await broker.client.hset(PROCESSES_KEY, "v1", json.dumps({**raw, "seen_ms": raw["seen_ms"] - STALE_MS - 1}))
+        assert await list_processes(wrong) == []
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await wrong.aclose()
+
+
 async def test_a_newer_release_may_say_more() -> None:
     broker = fake_broker()
     task = asyncio.create_task(Presence(broker, "voice", "v1", lambda: Status("ready")).run())

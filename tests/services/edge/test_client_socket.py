@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -12,7 +13,16 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from services.edge.client_socket import HIGH_WATER_BYTES, ClientSocket
 from services.edge.outbox import Outbox
+from shared.audio import FRAME_MS
 from shared.wire import AudioFrame
+
+VOICE_FRAME_BYTES = 360
+"""80 ms of a voice as Ogg-Opus."""
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 Serve = Callable[[ClientSocket, web.WebSocketResponse], Awaitable[None]]
 
@@ -64,6 +74,33 @@ async def test_what_does_not_fit_waits_and_comes_later_in_order() -> None:
         numbers = [int((await ws.receive_bytes(timeout=5))[:6]) for _ in range(total)]
     assert numbers == list(range(total))
     assert not outbox
+
+
+async def test_a_client_that_reads_nothing_has_seconds_of_a_voice_waiting_not_more() -> None:
+    """The outbox bounds what is late only if little waits in front of it, in the transport and in the kernel."""
+    held: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_304)  # the least: what the client's own kernel holds
+    narrow.setblocking(False)
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(compress=False)
+        await ws.prepare(request)
+        client = ClientSocket(request, ws, Outbox(), lambda frame: bytes(VOICE_FRAME_BYTES))
+        for n in range(400):
+            client.send_audio(AudioFrame(n, 1920, ()))
+            await asyncio.sleep(0.001)  # the kernel takes what it can between two frames
+        held.set_result(client.sent)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with TestServer(app) as server:
+        await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", server.port))
+        with narrow:
+            await asyncio.get_running_loop().sock_sendall(narrow, UPGRADE)
+            seconds = await asyncio.wait_for(held, 10) * FRAME_MS / 1000
+    assert seconds < 4
 
 
 async def test_a_full_outbox_says_so() -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from services.edge.auth import Identity
-from services.edge.records import SessionRecord, SessionRecords, hash_secret
+from services.edge.records import SOCKET_LEASE_MS, SessionRecord, SessionRecords, hash_secret
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.frames import frames_that_count
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.retention import Retention
-from shared.streams import EDGE_SESSIONS_KEY, new_session_id, workers_key
+from shared.streams import EDGE_LOOKED_KEY, EDGE_SESSIONS_KEY, new_session_id, workers_key
 from shared.wire import AudioFrame, decode_audio
 
 STARTED = SessionStarted(
@@ -153,6 +154,20 @@ async def test_an_overdue_session_is_ended_once_by_one_of_many(broker: Broker) -
     events, _ = await broker.history(record.session_id)
     assert (events[-1].body, events[-1].media_ms, events[-1].epoch) == (SessionEnded("client_lost"), 800, 1)
     assert 0 < await broker.client.ttl(broker.keys(record.session_id).events) <= 30
+
+
+async def test_who_could_not_renew_while_redis_was_away_gets_the_time_for_it(broker: Broker) -> None:
+    """Its deadline passed meanwhile, or Redis's clock jumped: the edge that is back first ends nobody."""
+    record = await _begin(broker)
+    records = _records(broker)
+    assert await records.reap() == []
+    await records.renew([record.session_id], 0)
+    await broker.client.decrby(EDGE_LOOKED_KEY, 12_000)  # the last look is so much longer ago
+    assert await records.reap() == []
+    left_ms = await broker.client.zscore(EDGE_SESSIONS_KEY, record.session_id) - time.time() * 1000
+    assert SOCKET_LEASE_MS - 2_000 < left_ms <= SOCKET_LEASE_MS + 100
+    await records.renew([record.session_id], 0)
+    assert await records.reap() == [record.session_id], "from then on deadlines count again"
 
 
 async def test_an_overdue_session_that_has_ended_is_left_alone(broker: Broker) -> None:

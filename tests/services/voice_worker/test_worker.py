@@ -126,6 +126,14 @@ async def test_serves_a_session_from_request_to_end(broker: Broker, edge: Broker
         assert await broker.client.ttl(client.keys.audio_out) <= 20
 
 
+async def test_a_worker_that_says_it_is_ready_can_be_asked_at_once(broker: Broker, edge: Broker) -> None:
+    worker = VoiceWorker(broker, [EchoEngine(2)], None, consumer="a", limits=LIMITS)
+    await worker.announce()
+    queue = RequestQueue(edge)
+    assert await queue.capacity(STREAM) == (2, 0)
+    assert (await queue.admit(STREAM, new_session_id(1), {}, by_slots=True)).outcome == "admitted"
+
+
 async def test_what_the_user_allows_is_kept_longer(broker: Broker, edge: Broker) -> None:
     async with working(broker):
         client = Client(edge)
