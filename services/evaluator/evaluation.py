@@ -11,6 +11,7 @@ from services.evaluator.metrics import compute_all
 from services.evaluator.scorecard import Basis, Scorecard, build_scorecard
 from services.evaluator.scoring import Scorer, TurnVerdict
 from services.evaluator.timeline import Timeline, TimelineBuilder, Verdict
+from services.evaluator.turns import Turn
 from shared.coaching.detection import Detector
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import Knowledge, load_knowledge
@@ -65,12 +66,19 @@ class Evaluation:
         turn = next((turn for turn in self.timeline.turns_of("user") if turn.id == turn_id), None)
         if turn is None or not turn.text.strip() or self._scorer.has(turn.id):
             return None
-        return self._scorer.score(turn, self.timeline.turns_of("hugo"))
+        return self._judge(turn, self.timeline.turns_of("hugo"))
 
     def score_rest(self) -> tuple[TurnVerdict, ...]:
         """At the session's end, score the user turns that never became final by the words known of them."""
         left = [t for t in self.timeline.turns_of("user") if t.text.strip() and not self._scorer.has(t.id)]
-        return tuple(self._scorer.score(turn, self.timeline.turns_of("hugo")) for turn in left)
+        hugo = self.timeline.turns_of("hugo")
+        return tuple(self._judge(turn, hugo) for turn in left)
+
+    def _judge(self, turn: Turn, hugo: tuple[Turn, ...]) -> TurnVerdict:
+        """Score a turn; its phase goes back into the timeline, where metrics of a phase find it."""
+        verdict = self._scorer.score(turn, hugo)
+        self._builder.set_phase(turn.id, verdict.phase if verdict.is_scored else None)
+        return verdict
 
     def metrics(self) -> tuple[MetricValue, ...]:
         """Return all metrics of the session so far."""

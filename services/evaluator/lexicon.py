@@ -116,6 +116,26 @@ FIRST_PERSON: dict[Language, frozenset[str]] = {
     "nl": word_set("ik mij me mijn mijzelf mezelf wij we ons onze"),
     "en": word_set("i me my mine myself i'm i've i'd i'll we us our ours we're we've we'd we'll"),
 }
+LONG_FUNCTION_WORDS: dict[Language, frozenset[str]] = {
+    "nl": word_set(
+        "allemaal altijd andere anders bedoel beetje binnen buiten daarbij daarin daarmee daarna daarom daarop "
+        "daarover daarvan daarvoor denken dezelfde eerlijk eerste eigenlijk elkaar ergens gedaan gewoon gezegd "
+        "goedendag goeiedag hadden hebben helemaal hetzelfde hierbij hoelang hoeveel iedereen iemand inderdaad "
+        "jullie kunnen meestal mezelf mijzelf misschien moeten mogelijk natuurlijk nergens niemand nogal ongeveer "
+        "precies rondom sommige steeds telkens tussen uzelf vinden volgens voorbeeld waaraan waarbij waarin waarmee "
+        "waarom waarop waarover waarvan waarvoor wanneer wellicht willen worden zeggen zelfde zoiets zonder zouden "
+        "zullen"
+    ),
+    "en": word_set(
+        "actually almost already although always another anybody anyone anything anyway around because become before "
+        "behind besides better between cannot certain couldn't course didn't doesn't during either enough everybody "
+        "everyone everything exactly getting having however indeed instead itself little mostly myself nobody nothing "
+        "ourselves perhaps please pretty probably rather really should shouldn't simply somebody someone something "
+        "sometimes somewhere suppose thanks themselves there's they'll they're they've things though through together "
+        "towards unless usually wasn't weren't whatever whether within without wouldn't yourself yourselves"
+    ),
+}
+"""Words of six letters and more that are grammar or courtesy: the customer's own words are not among them."""
 
 
 def is_belgian(language: Language, locale: str) -> bool:

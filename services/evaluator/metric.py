@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
 from services.evaluator.timeline import Timeline
 from shared.events import MetricValue
 
 Band = Literal["good", "warn", "red", ""]
+
+Bounds = tuple[float, float]
+"""The least and the greatest value that a metric can have, both included."""
+
+SHARE: Bounds = (0.0, 1.0)
+UNBOUNDED: Bounds = (0.0, math.inf)
+"""Counts, times and rates: never below 0, with no greatest value."""
 
 N_DECIMALS = 4
 """Every figure is rounded once, here, so that live and replay print the same digits."""
@@ -27,6 +35,11 @@ class Metric(Protocol):
     @property
     def unit(self) -> str:
         """ratio | s | ms | count | per_min | per_5_min | per_30_min | per_100_words | words_per_min | ..."""
+        ...
+
+    @property
+    def bounds(self) -> Bounds:
+        """Between which values every answer lies, whatever the events."""
         ...
 
     def compute(self, timeline: Timeline) -> MetricValue:

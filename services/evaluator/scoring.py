@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from services.evaluator.timeline import Turn
+from services.evaluator.turns import Turn
 from shared.coaching.conversation import Conversation, read_plan
 from shared.coaching.detection import Detection, Detector
 from shared.coaching.knowledge import Knowledge, Quality

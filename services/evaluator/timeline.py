@@ -7,14 +7,16 @@ read. Pure: no clock, no Redis; the same events give the same timeline whatever 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
-from services.evaluator.intervals import Interval, clip, merge, total_ms
-from services.evaluator.lexicon import backchannel_words, is_belgian
-from services.evaluator.words import tokens
+from services.evaluator.intervals import Interval, merge, overlap, total_ms
+from services.evaluator.lexicon import is_belgian
+from services.evaluator.turns import MERGE_GAP_MS, Ack, Cut, Draft, Turn, split_backchannels
 from shared.events import (
     Backchannel,
     EngineState,
@@ -30,67 +32,21 @@ from shared.events import (
     TurnEnded,
     TurnStarted,
     VoiceToCoach,
-    Word,
 )
-
-MERGE_GAP_MS = 250
-"""Shorter gaps between words are no pauses: the usual floor for a silent pause."""
 
 MAX_EVENTS = 100_000
 """Events that one session's timeline takes in (a stream keeps 20,000); later ones are counted and left out."""
 
-_BACKCHANNEL_MAX_MS = 1_000
-_BACKCHANNEL_MAX_WORDS = 3
-_BACKCHANNEL_AFTER_MS = 300
-
 Verdict = Literal["taken", "seen", "stale", "own", "full"]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn. For an open turn `end_ms` is the last speech heard of it so far.
-
-    `text` is the final transcript, or the newest partial while there is none (`is_final` False).
-    `speech` holds the stretches with words in them where word times are known, else the whole turn.
-    """
-
-    id: str
-    speaker: Speaker
-    start_ms: int
-    end_ms: int
-    text: str
-    language: Language
-    is_open: bool = False
-    is_final: bool = False
-    words: tuple[Word, ...] = ()
-    speech: tuple[Interval, ...] = ()
-
-    @property
-    def interval(self) -> Interval:
-        return Interval(self.start_ms, self.end_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """A backchannel: speech that takes no turn."""
-
-    speaker: Speaker
-    text: str
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A turn that was interrupted: `turn` is the one cut ("" if not known), `by` who cut it, at `at_ms`."""
-
-    turn: str
-    by: Speaker
-    at_ms: int
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """A frozen view of a session. Turns stand in order of their start; all times are media ms."""
+    """A frozen view of a session. Turns stand in order of their start; all times are media ms.
+
+    `until_ms` is how far the session was heard: what has not happened by then may still come. `prosody` holds
+    measures of stretches that do not overlap: those within a measured turn gave way to the turn's own.
+    """
 
     language: Language = "nl"
     locale: str = ""
@@ -99,6 +55,7 @@ class Timeline:
     cuts: tuple[Cut, ...] = ()
     prosody: tuple[ProsodyMeasured, ...] = ()
     is_ended: bool = False
+    until_ms: int = 0
 
     @property
     def belgian(self) -> bool:
@@ -116,6 +73,13 @@ class Timeline:
         """Return the union of everything a speaker said, backchannels too."""
         return self._with_acks[speaker]
 
+    def speech_in_phase(self, speaker: Speaker, phase: int) -> tuple[Interval, ...]:
+        """Return what of a speaker's speech, backchannels too, fell into a phase of the talk.
+
+        A phase runs from the start of a user turn whose verdict gave it to the start of the next user turn.
+        """
+        return overlap(self.all_speech(speaker), self._phases.get(phase, ()))
+
     @cached_property
     def anyones_speech(self) -> tuple[Interval, ...]:
         """The union of all that was said, by whomever."""
@@ -130,7 +94,17 @@ class Timeline:
     @cached_property
     def user_words(self) -> int:
         """How many words the user's turns have."""
-        return sum(len(tokens(turn.text)) for turn in self.turns_of("user"))
+        return sum(turn.said.n_words for turn in self.turns_of("user"))
+
+    @cached_property
+    def _phases(self) -> dict[int, tuple[Interval, ...]]:
+        parts: dict[int, list[Interval]] = {}
+        turns = self._user_turns
+        bounds = (*(turn.start_ms for turn in turns), self.span.end_ms)
+        for turn, (start_ms, end_ms) in zip(turns, pairwise(bounds), strict=True):
+            if turn.phase is not None:
+                parts.setdefault(turn.phase, []).append(Interval(start_ms, end_ms))
+        return {phase: merge(found) for phase, found in parts.items()}
 
     @cached_property
     def _with_acks(self) -> dict[Speaker, tuple[Interval, ...]]:
@@ -156,62 +130,18 @@ class Timeline:
         return merge((part for turn in self._hugo_turns for part in turn.speech), MERGE_GAP_MS)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A turn while it is being heard."""
-
-    id: str
-    speaker: Speaker
-    language: Language
-    start_ms: int
-    heard_ms: int
-    end_ms: int | None = None
-    text: str = ""
-    text_rank: int = 0  # spoken words 1 < partial 2 < voice_to_coach 3 < final 4
-    words: tuple[Word, ...] = ()
-    spoken: list[str] = field(default_factory=list)
-    took_floor: bool = False
-
-    def say(self, rank: int, text: str, words: tuple[Word, ...], language: Language) -> None:
-        """Take over a text of at least the present one's standing."""
-        if rank < self.text_rank:
-            return
-        if words or text != self.text:
-            self.words = words
-        self.text_rank, self.text, self.language = rank, text, language
-
-    def freeze(self) -> Turn:
-        end_ms = max(self.start_ms, self.heard_ms if self.end_ms is None else self.end_ms)
-        whole = Interval(self.start_ms, end_ms)
-        timed = merge((Interval(word.start_ms, word.end_ms) for word in self.words), MERGE_GAP_MS)
-        speech = clip(timed, whole) or merge((whole,))
-        text = self.text or "".join(self.spoken).strip()
-        is_open = self.end_ms is None
-        return Turn(
-            self.id,
-            self.speaker,
-            self.start_ms,
-            end_ms,
-            text,
-            self.language,
-            is_open,
-            self.text_rank >= 3,
-            self.words,
-            speech,
-        )
-
-
 class TimelineBuilder:
     """Builds the timeline from events in stream order. `snapshot` may be asked for at any moment."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._epochs: dict[str, int] = {}
-        self._drafts: dict[str, _Draft] = {}
+        self._drafts: dict[str, Draft] = {}
         self._frozen: dict[str, Turn] = {}
         self._acks: list[Ack] = []
         self._cuts: dict[str, Cut] = {}
-        self._prosody: list[ProsodyMeasured] = []
+        self._prosody: dict[str, list[ProsodyMeasured]] = {}
+        self._measures: dict[str, list[ProsodyMeasured]] = {}
         self._language: Language = "nl"
         self._locale = ""
         self._is_started = self._is_ended = False
@@ -264,10 +194,19 @@ class TimelineBuilder:
                 turns=tuple(real),
                 backchannels=tuple(sorted((*self._acks, *acks), key=lambda a: (a.interval, a.speaker, a.text))),
                 cuts=tuple(sorted(self._all_cuts(), key=lambda cut: (cut.at_ms, cut.by, cut.turn))),
-                prosody=tuple(sorted(self._prosody, key=lambda p: (p.start_ms, p.end_ms, p.turn))),
+                prosody=self._all_prosody(),
                 is_ended=self._is_ended,
+                until_ms=self.last_ms,
             )
         return self._snapshot
+
+    def set_phase(self, turn_id: str, phase: int | None) -> None:
+        """Note the phase that the verdict on a turn gave; None where it is not scored. Unknown turns change nothing."""
+        draft = self._drafts.get(turn_id)
+        if draft is not None and draft.phase != phase:
+            draft.phase = phase
+            self._frozen.pop(turn_id, None)
+            self._snapshot = None
 
     def _take(self, event: Event) -> None:
         body = event.body
@@ -285,7 +224,9 @@ class TimelineBuilder:
             self._cuts[body.turn] = Cut(body.turn, body.by, body.at_ms)
         elif isinstance(body, ProsodyMeasured):
             # Emotion and confidence are dropped at the door: nothing in here may come to rest on them.
-            self._prosody.append(replace(body, prosody=replace(body.prosody, emotion=None, confidence=None)))
+            plain = replace(body, prosody=replace(body.prosody, emotion=None, confidence=None))
+            self._prosody.setdefault(body.turn, []).append(plain)
+            self._measures.pop(body.turn, None)
         else:
             self._take_turn(body)
 
@@ -294,7 +235,7 @@ class TimelineBuilder:
             self._draft(body.turn, body.speaker, body.start_ms).start_ms = body.start_ms
         elif isinstance(body, TurnEnded):
             draft = self._draft(body.turn, body.speaker, body.start_ms)
-            draft.start_ms, draft.end_ms = body.start_ms, body.end_ms
+            draft.start_ms, draft.end_ms, draft.ended = body.start_ms, body.end_ms, body.reason
             if body.reason == "interrupted":
                 by: Speaker = "hugo" if body.speaker == "user" else "user"
                 self._cuts.setdefault(body.turn, Cut(body.turn, by, body.end_ms))
@@ -312,17 +253,24 @@ class TimelineBuilder:
             draft.took_floor = body.interrupt
             draft.say(3, body.transcript, body.timing.word_timestamps, body.language)
 
-    def _draft(self, turn: str, speaker: Speaker, start_ms: int) -> _Draft:
+    def _draft(self, turn: str, speaker: Speaker, start_ms: int) -> Draft:
         self._frozen.pop(turn, None)
         draft = self._drafts.get(turn)
         if draft is None:
-            draft = self._drafts[turn] = _Draft(turn, speaker, self._language, start_ms, start_ms)
+            draft = self._drafts[turn] = Draft(turn, speaker, self._language, start_ms, start_ms)
         return draft
 
-    def _freeze(self, draft: _Draft) -> Turn:
+    def _freeze(self, draft: Draft) -> Turn:
         if draft.id not in self._frozen:
             self._frozen[draft.id] = draft.freeze()
         return self._frozen[draft.id]
+
+    def _all_prosody(self) -> tuple[ProsodyMeasured, ...]:
+        for turn, found in self._prosody.items():
+            if turn not in self._measures:
+                self._measures[turn] = without_parts(found)
+        kept = (item for found in self._measures.values() for item in found)
+        return tuple(sorted(kept, key=lambda item: (item.start_ms, item.end_ms, item.turn)))
 
     def _all_cuts(self) -> list[Cut]:
         """Return the cuts that were told, and those that only a user turn's own message tells of."""
@@ -330,41 +278,24 @@ class TimelineBuilder:
         hugo = sorted((d.start_ms, d.id) for d in self._drafts.values() if d.speaker == "hugo")
         for draft in self._drafts.values():
             if draft.took_floor:
-                before = [turn_id for start_ms, turn_id in hugo if start_ms <= draft.start_ms]
-                cut = before[-1] if before else draft.id
+                index = bisect_right(hugo, draft.start_ms, key=lambda item: item[0])
+                cut = hugo[index - 1][1] if index else draft.id
                 cuts.setdefault(cut, Cut(cut, "user", draft.start_ms))
         return list(cuts.values())
 
 
-def split_backchannels(turns: Sequence[Turn]) -> tuple[list[Turn], list[Ack]]:
-    """Part turns that are only an acknowledgement from real ones.
+def without_parts(found: Sequence[ProsodyMeasured]) -> list[ProsodyMeasured]:
+    """Return one turn's measures without those that a longer one covers: nothing is to weigh twice.
 
-    A backchannel lasts at most 1.0 s and three words, all from the list, and falls during the other's speech
-    or less than 0.3 s after it. After a question it is an answer and stays a turn.
+    The listener measures stretches of about a second while the turn lasts, and the whole turn at its end. They
+    are no two samples of one thing: a voice moves less within a second than within a turn.
     """
-    real: list[Turn] = []
-    acks: list[Ack] = []
-    for index, turn in enumerate(turns):
-        others = [other for other in turns[max(0, index - 4) : index] if other.speaker != turn.speaker]
-        if others and _only_acknowledges(turn) and _leans_on(turn, others[-1]):
-            acks.append(Ack(turn.speaker, turn.text, turn.interval))
-        else:
-            real.append(turn)
-    return real, acks
-
-
-def _only_acknowledges(turn: Turn) -> bool:
-    if turn.is_open or turn.end_ms - turn.start_ms > _BACKCHANNEL_MAX_MS:
-        return False
-    said = [token.word for token in tokens(turn.text)]
-    return 0 < len(said) <= _BACKCHANNEL_MAX_WORDS and set(said) <= backchannel_words(turn.language)
-
-
-def _leans_on(turn: Turn, other: Turn) -> bool:
-    gap_ms = turn.start_ms - other.end_ms
-    if turn.end_ms <= other.end_ms:
-        return True
-    return gap_ms < _BACKCHANNEL_AFTER_MS and not other.text.rstrip().endswith("?")
+    kept: list[ProsodyMeasured] = []
+    for item in sorted(found, key=lambda p: (p.start_ms - p.end_ms, p.start_ms, repr(p))):
+        middle = item.start_ms + item.end_ms
+        if not any(2 * other.start_ms <= middle <= 2 * other.end_ms for other in kept):
+            kept.append(item)
+    return kept
 
 
 def speech_ms(parts: Sequence[Interval]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from collections.abc import Sequence, Set
@@ -61,7 +60,6 @@ class Question:
     form: Literal["open", "closed"]
 
 
-@functools.lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[Token, ...]:
     """Return the words of a text. Curly apostrophes count as straight ones; numbers such as 3.5 stay whole."""
     plain = unicodedata.normalize("NFC", text.lower()).replace("’", "'").replace("‘", "'")
@@ -76,11 +74,6 @@ def tokens(text: str) -> tuple[Token, ...]:
         found.append(Token(part, mark, "" if following[0].isalnum() else following))
         mark = ""
     return tuple(found)
-
-
-def count_words(text: str) -> int:
-    """Return how many words a text has."""
-    return len(tokens(text))
 
 
 def sentences(words: Sequence[Token]) -> list[tuple[Token, ...]]:
@@ -113,20 +106,12 @@ def syllables(word: str, language: Language) -> int:
     return max(1, groups)
 
 
-@functools.lru_cache(maxsize=4096)
-def count_syllables(text: str, language: Language) -> int:
-    """Return the syllables of a text."""
-    return sum(syllables(token.word, language) for token in tokens(text))
-
-
-@functools.lru_cache(maxsize=4096)
-def questions(text: str, language: Language) -> tuple[Question, ...]:
+def questions(words: Sequence[Token], language: Language) -> tuple[Question, ...]:
     """Return the questions of a text: sentences that end in "?"; without any end marks, by their first word.
 
     Recognisers that write no punctuation leave only word order to go by: then the turn is one question if it
     begins with a question word or a verb-first form.
     """
-    words = tokens(text)
     parts = sentences(words)
     asked = [part for part in parts if "?" in part[-1].after]
     if not asked and not any(_STOPS & set(token.after) for token in words):
@@ -134,16 +119,10 @@ def questions(text: str, language: Language) -> tuple[Question, ...]:
     return tuple(Question(tuple(token.word for token in part), _form(part, language)) for part in asked)
 
 
-@functools.lru_cache(maxsize=4096)
-def count_sentences(text: str) -> int:
-    """Return how many sentences a text has."""
-    return len(sentences(tokens(text)))
-
-
-def statements(text: str, language: Language) -> tuple[tuple[Token, ...], ...]:
+def statements(words: Sequence[Token], language: Language) -> tuple[tuple[Token, ...], ...]:
     """Return the sentences that are no questions."""
-    asked = {question.words for question in questions(text, language)}
-    return tuple(part for part in sentences(tokens(text)) if tuple(token.word for token in part) not in asked)
+    asked = {question.words for question in questions(words, language)}
+    return tuple(part for part in sentences(words) if tuple(token.word for token in part) not in asked)
 
 
 def count_phrases(
@@ -164,16 +143,9 @@ def count_phrases(
     return count
 
 
-@functools.lru_cache(maxsize=8192)
-def count_in_turn(text: str, name: ListName, language: Language, belgian: bool, prompted: bool) -> int:
-    """Return how many entries of a list a whole turn holds; kept, since a turn is asked about again and again."""
-    return count_phrases(tokens(text), name, language, belgian=belgian, prompted=prompted)
-
-
-@functools.lru_cache(maxsize=4096)
-def count_hedges(text: str, language: Language, belgian: bool) -> tuple[int, int]:
+def count_hedges(words: Sequence[Token], language: Language, belgian: bool) -> tuple[int, int]:
     """Return (hedges, words) of a turn's statements."""
-    parts = statements(text, language)
+    parts = statements(words, language)
     found = sum(count_phrases(part, "hedge", language, belgian=belgian) for part in parts)
     return found, sum(len(part) for part in parts)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from services.evaluator.lexicon import FIRST_PERSON, SECOND_PERSON
-from services.evaluator.metric import Band, Metric, measured, unavailable
+from services.evaluator.metric import UNBOUNDED, Band, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
-from services.evaluator.words import tokens
 from shared.events import MetricValue
 
 _MIN_PRONOUNS = 5
-_MIN_LENGTH = 6
-"""Letters of a word that is taken for a content word; shorter ones are mostly grammar in both languages."""
 
 
 class YouToI:
@@ -24,13 +20,12 @@ class YouToI:
 
     name = "you_to_i"
     unit = "ratio"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
-        you = first = 0
-        for turn in timeline.turns_of("user"):
-            for token in tokens(turn.text):
-                you += token.word in SECOND_PERSON[turn.language]
-                first += token.word in FIRST_PERSON[turn.language]
+        turns = timeline.turns_of("user")
+        you = sum(turn.said.n_second_person for turn in turns)
+        first = sum(turn.said.n_first_person for turn in turns)
         if you + first < _MIN_PRONOUNS or not first:
             return unavailable(self, f"fewer than {_MIN_PRONOUNS} personal pronouns, or none in the first person")
         ratio = you / first
@@ -41,13 +36,15 @@ class YouToI:
 class CustomerWords:
     """How many of the customer's own words the user takes up.
 
-    Formula: number of different words of six letters and more that Hugo said first and the user said in a later
-    turn. Source: the rule of an earlier sales coach, full marks from five on. Unit: count. Bands: good >= 5,
-    else none. Not available until the user has spoken after Hugo.
+    Formula: number of different content words that Hugo said first and the user said in a later turn; a content
+    word has six letters and more and is not in the lexicon's list of long function words ("helemaal",
+    "something"). Source: the rule of an earlier sales coach, full marks from five on; the list is own. Unit:
+    count. Bands: good >= 5, else none. Not available until the user has spoken after Hugo said such a word.
     """
 
     name = "customer_words_used"
     unit = "count"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         first_by_hugo: set[str] = set()
@@ -55,7 +52,7 @@ class CustomerWords:
         used: set[str] = set()
         has_answered = False
         for turn in timeline.turns:
-            said = {token.word for token in tokens(turn.text) if len(token.word) >= _MIN_LENGTH}
+            said = turn.said.content_words
             if turn.speaker == "hugo":
                 first_by_hugo |= said - own
             else:
@@ -63,7 +60,7 @@ class CustomerWords:
                 used |= said & first_by_hugo
                 own |= said
         if not has_answered:
-            return unavailable(self, "the user has not spoken after the customer")
+            return unavailable(self, "the user has not spoken after the customer used a word worth taking up")
         return measured(self, len(used), "good" if len(used) >= 5 else "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from services.evaluator.lexicon import ListName
 from services.evaluator.metric import Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
-from services.evaluator.words import count_hedges, count_in_turn
 from shared.events import MetricValue
 
 _MIN_WORDS = 20
@@ -23,6 +22,7 @@ class FilledPauses:
 
     name = "filled_pauses"
     unit = "per_100_words"
+    bounds = (0.0, 100.0)
 
     def compute(self, timeline: Timeline) -> MetricValue:
         if timeline.user_words < _MIN_WORDS:
@@ -43,6 +43,7 @@ class DiscourseFillers:
 
     name = "discourse_fillers"
     unit = "per_100_words"
+    bounds = (0.0, 100.0)
 
     def compute(self, timeline: Timeline) -> MetricValue:
         if timeline.user_words < _MIN_WORDS:
@@ -61,11 +62,12 @@ class Hedges:
 
     name = "hedges"
     unit = "per_100_words"
+    bounds = (0.0, 100.0)
 
     def compute(self, timeline: Timeline) -> MetricValue:
         n_words = count = 0
         for turn in timeline.turns_of("user"):
-            found, words = count_hedges(turn.text, turn.language, timeline.belgian)
+            found, words = turn.said.hedges(timeline.belgian)
             count += found
             n_words += words
         if n_words < _MIN_WORDS:
@@ -80,7 +82,7 @@ def _count(timeline: Timeline, name: ListName) -> int:
         if turn.speaker == "hugo":
             prompted = turn.text.rstrip().endswith("?")
             continue
-        count += count_in_turn(turn.text, name, turn.language, timeline.belgian, prompted)
+        count += turn.said.count(name, belgian=timeline.belgian, prompted=prompted)
         prompted = False
     return count
 

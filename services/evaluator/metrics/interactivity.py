@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from services.evaluator.metric import Metric, measured, unavailable
+from services.evaluator.metric import UNBOUNDED, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
 from shared.events import MetricValue, Speaker
 
@@ -21,6 +21,7 @@ class Interactivity:
 
     name = "interactivity"
     unit = "per_min"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         if not timeline.turns_of("user") or not timeline.turns_of("hugo"):
@@ -39,11 +40,13 @@ class Backchannels:
     Formula: backchannels / minutes of the other's speech in turns. An utterance is one if it was reported as
     such, or lasts at most 1.0 s and three words, all from the list ("ja", "hm", "precies"; "yeah", "right"),
     during the other's speech or less than 0.3 s after it, and answers no question. Source: definition after
-    conversation analysis, limits inferred. Unit: per_min. Bands: none. Not available under half a minute of
-    the other's speech.
+    conversation analysis, limits inferred; Full-Duplex-Bench divides by the whole time, in which there is nothing to
+    acknowledge while the other is silent. Unit: per_min. Bands: none. Not available under half a minute of the
+    other's speech, and not for a speaker who was never heard: a dead microphone acknowledges nothing either.
     """
 
     unit = "per_min"
+    bounds = UNBOUNDED
 
     def __init__(self, by: Speaker) -> None:
         self.name = f"backchannels_by_{by}"
@@ -52,6 +55,8 @@ class Backchannels:
     def compute(self, timeline: Timeline) -> MetricValue:
         other: Speaker = "hugo" if self._by == "user" else "user"
         spoken_ms = sum(part.length_ms for part in timeline.turn_speech(other))
+        if not timeline.all_speech(self._by):
+            return unavailable(self, "the speaker has not been heard at all")
         if spoken_ms < _RATE_FROM_MS:
             return unavailable(self, "less than half a minute of the other's speech")
         count = sum(ack.speaker == self._by for ack in timeline.backchannels)

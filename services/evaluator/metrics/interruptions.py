@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from services.evaluator.intervals import overlap
-from services.evaluator.metric import Band, Metric, measured, unavailable
-from services.evaluator.timeline import Timeline, Turn, speech_ms
+from services.evaluator.metric import SHARE, UNBOUNDED, Band, Metric, measured, unavailable
+from services.evaluator.timeline import Timeline, speech_ms
+from services.evaluator.turns import Turn
 from shared.events import MetricValue, Speaker
 
-_LEFT_MS = 500
+LEFT_MS = 500
 _STOP_MS = 1_000
 _RATE_FROM_MS = 60_000
 
@@ -23,6 +24,7 @@ class Interruptions:
     """
 
     unit = "count"
+    bounds = UNBOUNDED
 
     def __init__(self, by: Speaker) -> None:
         self.name = f"interruptions_by_{by}"
@@ -33,7 +35,7 @@ class Interruptions:
         if not timeline.turns_of(self._by) or not timeline.turns_of(other):
             return unavailable(self, "both speakers must have spoken")
         cut = {item.turn for item in timeline.cuts if item.by == self._by}
-        cut |= _cut_by_overlap(timeline, other)
+        cut |= cut_by_overlap(timeline, other)
         return measured(self, len(cut), self._band(len(cut), timeline.span.length_ms))
 
     def _band(self, count: int, span_ms: int) -> Band:
@@ -42,7 +44,7 @@ class Interruptions:
         return "warn" if count / (span_ms / 300_000) > 1 else "good"
 
 
-def _cut_by_overlap(timeline: Timeline, other: Speaker) -> set[str]:
+def cut_by_overlap(timeline: Timeline, other: Speaker) -> set[str]:
     """Return the ids of `other`'s turns that stopped short because the first speaker started."""
     cut: set[str] = set()
     last: Turn | None = None
@@ -52,7 +54,7 @@ def _cut_by_overlap(timeline: Timeline, other: Speaker) -> set[str]:
         elif last is not None and not last.is_open:
             left_ms = last.end_ms - turn.start_ms
             shared_ms = min(last.end_ms, turn.end_ms) - turn.start_ms
-            if turn.start_ms > last.start_ms and shared_ms >= _LEFT_MS and left_ms <= _STOP_MS:
+            if turn.start_ms > last.start_ms and shared_ms >= LEFT_MS and left_ms <= _STOP_MS:
                 cut.add(last.id)
     return cut
 
@@ -67,6 +69,7 @@ class OverlapShare:
 
     name = "overlap_share"
     unit = "ratio"
+    bounds = SHARE
 
     def compute(self, timeline: Timeline) -> MetricValue:
         user, hugo = timeline.turn_speech("user"), timeline.turn_speech("hugo")

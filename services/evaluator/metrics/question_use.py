@@ -1,11 +1,10 @@
-"""The user's questions: how many, how many of them open, how often several at once."""
+"""The user's questions: how many, how many of them open or leading, how often several at once."""
 
 from __future__ import annotations
 
-from services.evaluator.metric import Band, Metric, measured, unavailable
+from services.evaluator.metric import SHARE, UNBOUNDED, Band, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
-from services.evaluator.words import Question, count_sentences, questions
-from shared.coaching.questions import count_questions
+from services.evaluator.words import Question
 from shared.events import MetricValue
 
 _RATE_FROM_MS = 60_000
@@ -22,6 +21,7 @@ class QuestionRate:
 
     name = "question_rate"
     unit = "per_30_min"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         if not timeline.turns_of("user"):
@@ -48,9 +48,10 @@ class QuestionShare:
 
     name = "question_share"
     unit = "ratio"
+    bounds = SHARE
 
     def compute(self, timeline: Timeline) -> MetricValue:
-        n_sentences = sum(count_sentences(turn.text) for turn in timeline.turns_of("user"))
+        n_sentences = sum(turn.said.n_sentences for turn in timeline.turns_of("user"))
         if not n_sentences:
             return unavailable(self, "none of the user's words are known")
         return measured(self, len(_asked(timeline)) / n_sentences)
@@ -67,6 +68,7 @@ class OpenShare:
 
     name = "open_question_share"
     unit = "ratio"
+    bounds = SHARE
 
     def compute(self, timeline: Timeline) -> MetricValue:
         asked = _asked(timeline)
@@ -75,6 +77,29 @@ class OpenShare:
         share = sum(question.form == "open" for question in asked) / len(asked)
         band: Band = "good" if share >= 0.6 else "warn"
         return measured(self, share, band if len(asked) >= 3 else "", f"over {len(asked)} questions")
+
+
+class LeadingShare:
+    """How many of the user's questions put the answer into the customer's mouth.
+
+    Formula: leading questions / questions, both as the shared detector sees them: a sentence that asks counts as
+    leading by its form ("u wilt toch ...?", "vindt u ook niet ...?", "surely you ...?", "..., right?"), whatever
+    else it is, so that a summary checked with "right?" is one too. Source: the method's error "suggestive
+    question"; threshold inferred. Unit: ratio. Bands: warn > 0.25, good 0, else none; none under three questions.
+    Not available before a question.
+    """
+
+    name = "leading_question_share"
+    unit = "ratio"
+    bounds = SHARE
+
+    def compute(self, timeline: Timeline) -> MetricValue:
+        forms = [form for turn in timeline.turns_of("user") for form in turn.said.question_forms]
+        if not forms:
+            return unavailable(self, "the user has asked no question")
+        share = forms.count("leading") / len(forms)
+        band: Band = "warn" if share > 0.25 else "" if share else "good"
+        return measured(self, share, band if len(forms) >= 3 else "", f"over {len(forms)} questions")
 
 
 class QuestionRuns:
@@ -88,9 +113,10 @@ class QuestionRuns:
 
     name = "turns_with_several_questions"
     unit = "count"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
-        per_turn = [count_questions(turn.text, turn.language) for turn in timeline.turns_of("user")]
+        per_turn = [turn.said.n_asked for turn in timeline.turns_of("user")]
         if not any(per_turn):
             return unavailable(self, "the user has asked no question")
         count = sum(n > 1 for n in per_turn)
@@ -98,7 +124,7 @@ class QuestionRuns:
 
 
 def _asked(timeline: Timeline) -> list[Question]:
-    return [item for turn in timeline.turns_of("user") for item in questions(turn.text, turn.language)]
+    return [item for turn in timeline.turns_of("user") for item in turn.said.questions]
 
 
-METRICS: tuple[Metric, ...] = (QuestionRate(), QuestionShare(), OpenShare(), QuestionRuns())
+METRICS: tuple[Metric, ...] = (QuestionRate(), QuestionShare(), OpenShare(), LeadingShare(), QuestionRuns())

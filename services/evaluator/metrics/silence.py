@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.evaluator.intervals import gaps, merge
-from services.evaluator.metric import Metric, measured, unavailable
-from services.evaluator.timeline import MERGE_GAP_MS, Timeline
+from services.evaluator.metric import SHARE, UNBOUNDED, Metric, measured, unavailable
+from services.evaluator.timeline import Timeline
+from services.evaluator.turns import MERGE_GAP_MS
 from shared.events import MetricValue
 
 _BETWEEN_MS = 3_000
@@ -22,6 +23,7 @@ class SilenceShare:
 
     name = "silence_share"
     unit = "ratio"
+    bounds = SHARE
 
     def compute(self, timeline: Timeline) -> MetricValue:
         if not timeline.turns_of("user") or not timeline.turns_of("hugo"):
@@ -39,6 +41,7 @@ class LongPauses:
     """
 
     unit = "count"
+    bounds = UNBOUNDED
 
     def __init__(self, name: str, limit_ms: int, *, is_fault: bool) -> None:
         self.name = name
@@ -64,6 +67,7 @@ class PausesWithinTurns:
 
     name = "pauses_in_user_turns"
     unit = "count"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         timed = [turn for turn in timeline.turns_of("user") if turn.words]

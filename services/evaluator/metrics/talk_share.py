@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.evaluator.intervals import Interval
-from services.evaluator.metric import Band, Metric, measured, unavailable
+from services.evaluator.metric import SHARE, UNBOUNDED, Band, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline, speech_ms
 from shared.events import MetricValue, Speaker
 
@@ -21,6 +21,7 @@ class TalkShare:
 
     name = "talk_share"
     unit = "ratio"
+    bounds = SHARE
 
     def compute(self, timeline: Timeline) -> MetricValue:
         user = speech_ms(timeline.all_speech("user"))
@@ -50,6 +51,7 @@ class LongestMonologue:
 
     name = "longest_monologue"
     unit = "s"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         longest = _longest_run(timeline, "user")
@@ -69,6 +71,7 @@ class LongestCustomerStory:
 
     name = "longest_customer_story"
     unit = "s"
+    bounds = UNBOUNDED
 
     def compute(self, timeline: Timeline) -> MetricValue:
         longest = _longest_run(timeline, "hugo")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.evaluator.metric import Band, Metric, measured, unavailable
+from services.evaluator.metric import SHARE, UNBOUNDED, Band, Metric, measured, unavailable
 from services.evaluator.timeline import Timeline
 from shared.events import MetricValue, ProsodyMeasured
 
@@ -14,13 +14,13 @@ _NOTHING = "no prosody was measured, or too little speech for it"
 class VoiceFigure:
     """One acoustic figure over the session.
 
-    Formula: mean over the measured stretches, weighted by length x quality, of: `voice_energy` the energy of
-    the stretch against the speaker's own baseline (0..1, 0.5 is usual); `pitch_variation` the standard deviation
-    of F0 in semitones; `pitch_range` its 10th to 90th percentile; `loudness_variation` the standard deviation
-    of frame energy in dB. Source: (e)GeMAPS feature practice; limits for flat and lively speech inferred.
-    Units: ratio, semitones, semitones, dB. Bands: pitch_variation warn < 1.5 (flat), good 2-4;
-    loudness_variation warn < 3 (flat); else none. Not available where the listener measured none. Emotion and
-    confidence are not read.
+    Formula: mean over the measured turns (of a turn still open, its measured stretches), weighted by length x
+    quality, of: `voice_energy` the energy against the speaker's own baseline (0..1, 0.5 is usual);
+    `pitch_variation` the standard deviation of F0 in semitones; `pitch_range` its 10th to 90th percentile;
+    `loudness_variation` the standard deviation of frame energy in dB. Source: (e)GeMAPS feature practice; limits for
+    flat and lively speech inferred. Units: ratio, semitones, semitones, dB. Bands: pitch_variation warn < 1.5
+    (flat), good 2-4; loudness_variation warn < 3 (flat); else none. Not available where the listener measured none.
+    Emotion and confidence are not read.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class VoiceFigure:
     ) -> None:
         self.name = name
         self.unit = unit
+        self.bounds = SHARE if unit == "ratio" else UNBOUNDED
         self._read = read
         self._band = band
 

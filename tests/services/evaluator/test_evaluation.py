@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from shared.events import (
     SessionEnded,
     SessionStarted,
     Transcript,
+    TurnEnded,
     VoiceToCoach,
 )
 from shared.wire import decode_event, encode_event, event_to_json
@@ -48,6 +50,28 @@ def test_the_role_play_is_judged_as_its_writer_meant_it(role_play: list[Event]) 
     assert metric(data, "pauses_in_user_turns") == 1
     assert metric(data, "talk_share") == pytest.approx(0.55, abs=0.01)
     assert data["session"]["end_reason"] == "client_closed"
+
+
+def test_the_phases_of_the_talk_share_come_from_the_verdicts(role_play: list[Event]) -> None:
+    """Phase 1 once more from the raw events: user turns with a scored verdict in it, and Hugo until the next."""
+    data = evaluate_events(role_play).data
+    ended = {event.body.turn: event.body for event in role_play if isinstance(event.body, TurnEnded)}
+    turns = data["turns"]
+    phase = {entry["turn"]: entry["phase"] for entry in turns if entry["is_scored"]}
+    user = hugo = 0
+    for entry, after in pairwise(turns):
+        if phase.get(entry["turn"]) == 1:
+            user += ended[entry["turn"]].end_ms - ended[entry["turn"]].start_ms
+            hugo += sum(
+                max(0, min(after["start_ms"], body.end_ms) - max(entry["start_ms"], body.start_ms))
+                for body in ended.values()
+                if body.speaker == "hugo"
+            )
+    pause, acknowledged = 680, 300  # a silence within u2, and the "ja" during Hugo's story
+    user += acknowledged - pause
+    assert [phase.get(f"u{n}") for n in range(1, 5)] == [1, 1, 1, 2]
+    assert metric(data, "talk_share_phase_1") == round(user / (user + hugo), 4)
+    assert metric(data, "talk_share_phase_4") is None
 
 
 def test_evidence_is_quoted_from_the_turn(role_play: list[Event]) -> None:

@@ -29,14 +29,6 @@ UNITS = {
     "semitones",
     "dB",
 }
-SHARES = {
-    "talk_share",
-    "overlap_share",
-    "silence_share",
-    "question_share",
-    "open_question_share",
-    "voice_energy",
-}
 ALL = pytest.mark.parametrize("metric", load_metrics(), ids=lambda metric: metric.name)
 
 
@@ -49,10 +41,9 @@ def check_bounds(metric: Metric, timeline: Timeline) -> None:
         assert value.band == ""
         return
     assert math.isfinite(value.value)
-    assert value.value >= 0
+    low, high = metric.bounds
+    assert low <= value.value <= high
     assert value.value == round(value.value, 4)
-    if metric.name in SHARES:
-        assert value.value <= 1
 
 
 @ALL
@@ -68,6 +59,14 @@ def test_units_are_known_and_the_docstring_says_it_all(metric: Metric) -> None:
     text = " ".join((inspect.getdoc(type(metric)) or "").split())
     for word in ("Formula:", "Source:", "Unit", "Bands:", "Not available"):
         assert word in text, f"{type(metric).__name__} says no {word}"
+
+
+@ALL
+def test_a_share_is_a_part_of_one(metric: Metric) -> None:
+    low, high = metric.bounds
+    assert low == 0 < high
+    assert (high == 1) is ("share" in metric.name or metric.name == "voice_energy")
+    assert high > 1 or metric.unit == "ratio"
 
 
 @ALL

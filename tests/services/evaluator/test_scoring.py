@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.evaluator.scoring import MAX_EVIDENCE_CHARS, Scorer
-from services.evaluator.timeline import Turn
+from services.evaluator.turns import Turn
 from shared.coaching.detection import NO_CONTEXT, Detection, DetectionContext
 from shared.coaching.detector import default_detector
 from shared.coaching.knowledge import load_knowledge

@@ -8,7 +8,7 @@ import pytest
 
 from services.evaluator import timeline as module
 from services.evaluator.intervals import Interval
-from services.evaluator.timeline import Timeline, TimelineBuilder
+from services.evaluator.timeline import Timeline, TimelineBuilder, without_parts
 from shared.events import (
     Backchannel,
     Event,
@@ -164,3 +164,34 @@ def test_the_span_runs_from_the_first_speech_to_the_last(role_play: list[Event])
     assert timeline.span.start_ms == 500
     assert timeline.span.end_ms == max(turn.end_ms for turn in timeline.turns)
     assert Timeline().span.length_ms == 0
+
+
+def test_a_verdicts_phase_is_the_turns(scene: Any) -> None:
+    scene.user(1, 1_000, "Goeiemorgen")
+    builder = built(scene.events)
+    before = builder.snapshot()
+    builder.set_phase("u1", 2)
+    builder.set_phase("nobody", 3)
+    assert builder.snapshot() == replace(before, turns=(replace(before.turns[0], phase=2),))
+    # What is heard of the turn later does not lose it.
+    builder.add(scene.add(TurnEnded("u1", "user", 1_000, 2_000), "late", 2_400))
+    assert builder.snapshot().turns[0].phase == 2
+    builder.set_phase("u1", None)
+    assert builder.snapshot().turns[0].phase is None
+
+
+def test_stretches_of_a_measured_turn_give_way_to_it(scene: Any) -> None:
+    stretches = [ProsodyMeasured("u1", at, at + 1_000, Prosody(), quality=0.5) for at in (0, 1_000, 2_000)]
+    whole = ProsodyMeasured("u1", 0, 2_800, Prosody(), quality=0.9)
+    other = ProsodyMeasured("u2", 500, 1_000, Prosody(), quality=0.5)
+    for orders in ([*stretches, whole, other], [whole, other, *stretches]):
+        scene.events.clear()
+        for number, body in enumerate(orders):
+            scene.add(body, f"p{number}", 3_000)
+        assert built(scene.events).snapshot().prosody == (whole, other)
+    assert without_parts(stretches) == stretches
+
+
+def test_it_is_known_how_far_the_session_was_heard(scene: Any) -> None:
+    scene.add(TurnStarted("u1", "user", 900), "a", 1_060)
+    assert built(scene.events).snapshot().until_ms == 1_060

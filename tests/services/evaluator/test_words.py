@@ -4,10 +4,8 @@ import pytest
 
 from services.evaluator.words import (
     count_phrases,
-    count_sentences,
-    count_syllables,
-    count_words,
     questions,
+    sentences,
     statements,
     syllables,
     tokens,
@@ -44,7 +42,7 @@ def test_syllables(word: str, language: Language, count: int) -> None:
 
 
 def test_counts_of_nothing_are_nothing() -> None:
-    assert (count_words(""), count_sentences(" ... "), count_syllables("", "nl"), questions("", "nl")) == (0, 0, 0, ())
+    assert (tokens(""), sentences(tokens(" ... ")), questions(tokens(""), "nl")) == ((), [], ())
 
 
 @pytest.mark.parametrize(
@@ -64,11 +62,11 @@ def test_counts_of_nothing_are_nothing() -> None:
     ],
 )
 def test_questions_and_their_form(text: str, language: Language, forms: list[str]) -> None:
-    assert [question.form for question in questions(text, language)] == forms
+    assert [question.form for question in questions(tokens(text), language)] == forms
 
 
 def test_statements_are_what_is_left() -> None:
-    found = statements("Dat is goed. Past dat? Prima.", "nl")
+    found = statements(tokens("Dat is goed. Past dat? Prima."), "nl")
     assert [[token.word for token in part] for part in found] == [["dat", "is", "goed"], ["prima"]]
 
 

@@ -40,3 +40,19 @@ def test_before_an_answer_there_is_nothing_to_take_up(scene: Any, measure: Any) 
     scene.user(1, 0, "Dat is een mooie werkplaats")
     scene.hugo(1, 5_000, "Die werkplaats geeft chauffeurs")
     assert measure(scene, "customer_words_used").value is None
+
+
+def test_grammar_is_nobodys_word(scene: Any, measure: Any) -> None:
+    scene.hugo(1, 0, "Eigenlijk zouden onze chauffeurs helemaal anders moeten rijden")
+    scene.user(1, 15_000, "Dus eigenlijk zouden uw chauffeurs helemaal anders moeten werken")
+    assert measure(scene, "customer_words_used").value == 1  # "chauffeurs"
+
+
+def test_a_customer_without_a_word_worth_taking_up(scene: Any, measure: Any) -> None:
+    scene.hugo(1, 0, "Ja, dat is zo.")
+    scene.user(1, 5_000, "Hoe loopt dat bij u?")
+    value = measure(scene, "customer_words_used")
+    assert (value.value, value.note) == (
+        None,
+        "the user has not spoken after the customer used a word worth taking up",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.evaluator.metrics.pace import weighted_median
-from shared.events import Prosody, ProsodyMeasured
+from shared.events import Prosody, ProsodyMeasured, Transcript, TurnEnded
 
 TEN = "wij plannen elke week alle ritten voor zestig groothandels daar"  # 10 words, 17 vowel groups
 
@@ -70,3 +70,12 @@ def test_the_spread_is_over_turns(scene: Any, measure: Any) -> None:
 def test_the_weighted_median_is_at_half_the_weight() -> None:
     assert weighted_median([(1.0, 1.0), (2.0, 1.0), (9.0, 1.0)]) == 2.0
     assert weighted_median([(1.0, 5.0), (2.0, 1.0), (9.0, 1.0)]) == 1.0
+
+
+def test_a_turn_whose_final_text_is_not_there_has_no_pace_yet(scene: Any, measure: Any) -> None:
+    """Half the words over the whole turn would be half the pace."""
+    scene.user(1, 0, f"{TEN} {TEN}", final=False)  # ten words are heard so far
+    scene.add(TurnEnded("u1", "user", 0, 8_000), "end", 8_400)
+    assert measure(scene, "pace_words").value is None
+    scene.add(Transcript("u1", "user", f"{TEN} {TEN}", True, 0, 8_000, "nl"), "final", 8_400)
+    assert measure(scene, "pace_words").value == 150.0  # 20 words in 8 s

@@ -9,7 +9,7 @@ from shared.events import Backchannel, TurnEnded
 
 def talk(scene: Any, turns: list[tuple[str, int, int]]) -> None:
     for number, (speaker, start, end) in enumerate(turns):
-        name = f"{speaker[0]}{number}"
+        name = f"{speaker[0]}{start}-{number}"
         scene.add(TurnEnded(name, speaker, start, end), f"end:{name}", end)
 
 
@@ -42,4 +42,13 @@ def test_a_second_turn_in_a_row_and_an_acknowledgement_are_no_answers(scene: Any
     talk(scene, [("hugo", 0, 1_000), ("hugo", 2_000, 3_000), ("user", 4_000, 5_000), ("user", 9_000, 9_500)])
     scene.add(Backchannel("user", "ja", 1_100, 1_300), "b", 1_300)
     assert measure(scene, "patience").value == 1.0
+    assert measure(scene, "hugo_response_latency").value is None
+
+
+def test_there_is_no_silence_where_somebody_spoke_on(scene: Any, measure: Any) -> None:
+    # Hugo's remark at 5-6 lies within the user's turn 0-20; the user goes on at 20.5. From Hugo's end to that are
+    # 14.5 s, but nobody was silent and the user answered nothing.
+    talk(scene, [("user", 0, 20_000), ("hugo", 5_000, 6_000), ("user", 20_500, 30_000)])
+    assert measure(scene, "patience").value is None
+    talk(scene, [("hugo", 29_500, 60_000), ("user", 45_000, 46_000), ("hugo", 60_400, 61_000)])
     assert measure(scene, "hugo_response_latency").value is None

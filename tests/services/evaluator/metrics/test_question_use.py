@@ -74,3 +74,24 @@ def test_no_question_is_told_apart_from_none_of_a_kind(scene: Any, measure: Any)
     ask(scene, 1, "Dat is goed.", 0)
     assert measure(scene, "open_question_share").value is None
     assert measure(scene, "question_share").value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("texts", "share", "band"),
+    [
+        (["U wilt toch rust in uw planning?", "Hoe loopt dat?", "Wat kost dat?"], 0.3333, "warn"),
+        (["U wilt toch rust?", "Hoe loopt dat?", "Wat kost dat?", "Wie plant dat?"], 0.25, ""),
+        (["Hoe loopt dat?", "Wat kost dat?", "Wie plant dat?"], 0.0, "good"),
+        (["U wilt toch rust?", "Hoe loopt dat?"], 0.5, ""),
+    ],
+)
+def test_leading_share(scene: Any, measure: Any, texts: list[str], share: float, band: str) -> None:
+    for number, text in enumerate(texts, 1):
+        ask(scene, number, text, number * 20)
+    value = measure(scene, "leading_question_share")
+    assert (value.value, value.band, value.note) == (share, band, f"over {len(texts)} questions")
+
+
+def test_without_a_question_none_was_leading(scene: Any, measure: Any) -> None:
+    ask(scene, 1, "U wilt toch rust.", 0)
+    assert measure(scene, "leading_question_share").note == "the user has asked no question"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,3 +37,14 @@ def test_flat_loudness_is_told(scene: Any, measure: Any) -> None:
 def test_energy_is_not_made_up(scene: Any, measure: Any) -> None:
     scene.add(item(0, 1_000, sd=2.0), "a", 1_000)
     assert measure(scene, "voice_energy").value is None
+
+
+def test_a_measured_turn_takes_the_place_of_its_stretches(scene: Any, measure: Any) -> None:
+    """The listener tells each second of a turn, then the turn: the same speech counts once, and as the turn."""
+    for second in range(3):
+        scene.add(item(second * 1_000, second * 1_000 + 1_000, sd=1.0), f"s{second}", second * 1_000)
+    assert measure(scene, "pitch_variation").value == 1.0
+    scene.add(item(0, 2_900, sd=2.4), "whole", 3_000)
+    assert measure(scene, "pitch_variation").value == 2.4
+    scene.add(replace(item(3_000, 5_900, sd=3.4), turn="u2"), "other", 6_000)
+    assert measure(scene, "pitch_variation").value == 2.9  # two turns of the same length
