@@ -181,6 +181,9 @@ class Faults:
 
         It must be called from this thread, since the kernel ends the server with the thread that started it.
         """
+        if fault.kind == "redis_full":
+            await self._fill_redis(fault.duration_s)
+            return
         server = self._world.server
         if fault.kind == "redis_kill":
             server.kill()
@@ -188,6 +191,16 @@ class Faults:
             server.stop()
         await asyncio.sleep(fault.duration_s)  # how long it is away
         server.start()
+
+    async def _fill_redis(self, lasts_s: float) -> None:
+        """Refuse every write that needs memory (OOM), as a server at its limit without eviction does."""
+        redis = self._world.redis
+        await redis.config_set("maxmemory-policy", "noeviction")
+        await redis.config_set("maxmemory", 1)
+        try:
+            await asyncio.sleep(lasts_s)  # how long its memory is full
+        finally:
+            await redis.config_set("maxmemory", 0)
 
     async def _flood(self, fault: Fault) -> None:
         await self._client(fault).flood(FLOOD_FRAMES)

@@ -32,7 +32,16 @@ LATE_S = 15.0
 
 _OF_ONE_CLIENT = ("slow_client", "client_cut", "duplicates", "flood")
 
-_EDGE_IN_TROUBLE = ("partition_edge", "freeze_edge", "leave_edge", "redis_term", "redis_kill", "redis_long")
+_EDGE_IN_TROUBLE = (
+    "partition_edge",
+    "freeze_edge",
+    "leave_edge",
+    "redis_term",
+    "redis_kill",
+    "redis_long",
+    "redis_away",
+    "redis_full",
+)
 
 
 @dataclass(frozen=True, slots=True)

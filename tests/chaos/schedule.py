@@ -26,6 +26,8 @@ KINDS = (
     "redis_term",
     "redis_kill",
     "redis_long",
+    "redis_away",
+    "redis_full",
     "flood",
     "malformed",
     "client_cut",
@@ -126,6 +128,8 @@ class Schedule:
             "delay": (2.0, 4.0),
             "redis": (0.1, 2.5),
             "redis_long": (5.5, 8.0),  # audio is kept for 5 s
+            "redis_away": (12.0, 18.0),  # a client's socket is leased for 15 s
+            "redis_full": (1.0, 8.0),
             "slow": (3.0, 8.0),
             "clock": (1.0, 3.0),
         }
