@@ -160,6 +160,14 @@ class DeadLetters:
         """An owner has begun and goes on."""
         await self._client.hdel(keys.dead, f"{role}:starts")
 
+    async def note_calm(self, keys: SessionKeys, role: Role, epoch: int) -> None:
+        """An owner that served a session well hands it over by itself."""
+        await self._mark(keys, f"{role}:calm", str(epoch))
+
+    async def calm_epoch(self, keys: SessionKeys, role: Role) -> int:
+        """Return the epoch of the last owner that handed the session over by itself, 0 for none."""
+        return int(await self._client.hget(keys.dead, f"{role}:calm") or 0)
+
     async def all(self) -> list[tuple[str, DeadLetter]]:
         """Return (id, letter) of all that is listed, oldest first. What cannot be read is passed over and counted."""
         return _read(await self._client.eval(_LIST, 1, DEAD_KEY, KEPT_S * 1000))

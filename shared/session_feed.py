@@ -16,7 +16,7 @@ from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.connection import TRANSIENT
 from shared.broker.entries import readable
-from shared.clock import to_the_end
+from shared.clock import raise_if_cancelled, to_the_end
 from shared.dead_letters import MAX_TRIES, DeadLetter, DeadLetters, Kind, reason_of
 from shared.errors import Overloaded, SplitbrainError
 from shared.events import Body, Event, Role, SessionEnded
@@ -32,7 +32,8 @@ MAX_SET_ASIDE = 8
 """Events of one session that one owner sets aside; with the next one the session as a whole is."""
 
 CALM_EPOCH = 5
-"""Up to this epoch a session begins without being watched: owners end and freeze for reasons of their own."""
+"""Up to so many owners, since one handed it over by itself, a session begins without being watched: they end and freeze
+for reasons of their own."""
 
 MAX_STARTS = 3
 """Owners in a row that took a watched session and were not seen to go on; the next one sets it aside."""
@@ -113,9 +114,9 @@ class Poisoned(SplitbrainError):
 class SessionFeed:
     """Serves one session of a role from its first event to its last.
 
-    An event that makes the handler fail, or keeps it for longer than EVENT_LIMIT_S, is tried MAX_TRIES times, each time by a handler made anew, then set aside.
-    Before that its past is walked: a handler may keep the past and work through it later, so that an older event
-    fails it. `alone` is held by one watched session of the process at a time while it begins.
+    An event that makes the handler fail, or keeps it for longer than EVENT_LIMIT_S, is tried MAX_TRIES times, each time
+    by a handler made anew, then set aside. Before that its past is walked: a handler may keep the past and work through
+    it later, so that an older event fails it. `alone` is held by one watched session of the process at a time while it begins.
     """
 
     def __init__(
@@ -133,20 +134,33 @@ class SessionFeed:
         self._handler: SessionHandler | None = None
         self._set_aside: frozenset[str] = frozenset()
         self._n_set_aside = 0
+        self._is_watched = self._goes_on = False
         self._given_early: set[str] = set()  # own events behind the one at which a handler was made anew
 
     async def run(self) -> None:
         """Return at the session's end. Raises TooMany and Overloaded to give it back, Poisoned to set it aside."""
-        if self._lease.epoch <= CALM_EPOCH:
+        restless = self._lease.epoch
+        if restless > CALM_EPOCH:
+            restless -= await self._patiently(lambda: self._letters.calm_epoch(self._keys, self._role))
+        if restless <= CALM_EPOCH:
             ended = await self._begin()
         else:
             ended = await self._begin_alone()
+        self._goes_on = True
         while not ended:
+            raise_if_cancelled()
             ended = await self._give(await self._inbox.get())
 
     def mute(self) -> None:
         """The lease is lost: publish nothing more."""
         self._publisher.active = False
+
+    async def leave(self) -> None:
+        """The process is told to end: that is no session's fault, and one that went on counts as calm."""
+        if self._is_watched:
+            await self._letters.forget_starts(self._keys, self._role)
+        elif self._goes_on:
+            await self._letters.note_calm(self._keys, self._role, self._lease.epoch)
 
     async def close(self, reason: str) -> None:
         """Stop reading and release the handler."""
@@ -185,6 +199,7 @@ class SessionFeed:
         process that ends, or stands still for longer than its lease, leaves behind is that count.
         """
         async with self._alone:
+            self._is_watched = True
             n = await self._patiently(lambda: self._letters.count_start(self._keys, self._role))
             if n > MAX_STARTS:
                 raise Poisoned(f"{MAX_STARTS} owners in a row took the session and did not go on", n - 1)
@@ -198,6 +213,7 @@ class SessionFeed:
                 else:
                     ended = await self._give(item)
             await self._patiently(lambda: self._letters.forget_starts(self._keys, self._role))
+            self._is_watched = False
         return ended
 
     # --- trying
@@ -337,10 +353,12 @@ class SessionFeed:
         return list(readable(raw, decode_event, "events")), raw[-1][0] if raw else "0"
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call Redis until it answers."""
+        """Call Redis until it answers; a session that was stopped meanwhile goes no further."""
         while True:
             try:
-                return await call()
+                answer = await call()
+                raise_if_cancelled()
+                return answer
             except TRANSIENT:
                 await self._broker.clock.sleep(0.2)
 

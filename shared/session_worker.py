@@ -38,6 +38,7 @@ class SessionWorker:
         self._role = role
         self._make_handler = make_handler
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._feeds: dict[str, SessionFeed] = {}
         self._group: asyncio.TaskGroup | None = None
         self._alone = asyncio.Lock()
         self.holder = LeaseHolder(
@@ -64,8 +65,13 @@ class SessionWorker:
             self.holder.set_accepting(False)
             keeper.cancel()  # first: nothing may be granted behind the loop below
             await asyncio.wait({keeper})
-            for lease in self.holder.held:
+            held = self.holder.held
+            for lease in held:  # all before any is handed over: one that ends lets the next one begin (`_alone`)
                 self._stop(lease)
+            feeds = dict(self._feeds)  # each is forgotten when its task ends
+            for lease in held:
+                if feed := feeds.get(lease.entry_id):
+                    await self._try(feed.leave())
                 await self._try(self.holder.hand_over(lease))
             await self._broker.writer.drain()
         await self._try(self.holder.leave())
@@ -91,6 +97,7 @@ class SessionWorker:
         """Serve one session from grant to end. Whatever its handlers raise stays in here."""
         session_id_var.set(lease.session_id)
         feed = SessionFeed(self._broker, self._role, lease, self._make_handler, self._alone)
+        self._feeds[lease.entry_id] = feed
         reason = "lease lost"
         try:
             reason = await self._run(feed)
@@ -98,6 +105,8 @@ class SessionWorker:
             feed.mute()
             raise
         finally:
+            if self._feeds.get(lease.entry_id) is feed:
+                del self._feeds[lease.entry_id]
             await feed.close(reason)
         give_up = self.holder.hand_over if reason == "overloaded" else self.holder.finish
         await self._try(give_up(lease))
