@@ -116,7 +116,8 @@ class SessionFeed:
 
     An event that makes the handler fail, or keeps it for longer than EVENT_LIMIT_S, is tried MAX_TRIES times, each time
     by a handler made anew, then set aside. Before that its past is walked: a handler may keep the past and work through
-    it later, so that an older event fails it. `alone` is held by one watched session of the process at a time while it begins.
+    it later, so that an older event fails it. `alone` is held by one watched session of the process at a time while it
+    begins.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +20,7 @@ from shared.errors import ConfigError
 from shared.retention import Retention
 from shared.streams import DEFAULT_SHARDS, MAX_SHARDS
 
-S = TypeVar("S", bound="ServiceSettings")
+S = TypeVar("S", bound=BaseSettings)
 
 _FOR_COMPOSE = re.compile(r"REPLICAS|MEMORY|PORTS|ADDRESS|GPU_[A-Z0-9_]+")
 """Names behind a service's prefix that compose.yaml reads for itself; they may stand in the same shell."""
@@ -34,6 +34,9 @@ class ServiceSettings(BaseSettings):
     """What every service needs to know. Subclasses set `model_config["env_prefix"]`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="SPLITBRAIN_", populate_by_name=True)
+
+    elsewhere: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of names, behind the service's prefix, that belong to a settings class of their own."""
 
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -103,13 +106,16 @@ def load_settings(kind: type[S], **overrides: object) -> S:
     return settings
 
 
-def unknown_names(kind: type[ServiceSettings], names: Iterable[str]) -> list[str]:
+def unknown_names(kind: type[BaseSettings], names: Iterable[str]) -> list[str]:
     """Return a line for each name that has the service's prefix and is none of its settings. Pure."""
     prefix = str(kind.model_config.get("env_prefix", "")).upper()
     known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    elsewhere = tuple(f"{prefix}{start}" for start in getattr(kind, "elsewhere", ()))
     lines = []
     for name in sorted({name.upper() for name in names}):
-        if not name.startswith(prefix) or name in known or _FOR_COMPOSE.fullmatch(name.removeprefix(prefix)):
+        if not name.startswith(prefix) or name.startswith(elsewhere) or name in known:
+            continue
+        if _FOR_COMPOSE.fullmatch(name.removeprefix(prefix)):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         lines.append(f"{name}: there is no such setting" + (f"; {near[0]}?" if near else ""))
@@ -120,14 +126,14 @@ def _wrong(lines: list[str]) -> ConfigError:
     return ConfigError("wrong settings:\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def _problem(kind: type[ServiceSettings], loc: tuple[int | str, ...], message: str) -> str:
+def _problem(kind: type[BaseSettings], loc: tuple[int | str, ...], message: str) -> str:
     """Return what is wrong; settings that do not go together name themselves in the message."""
     message = message.removeprefix("Value error, ")
     prefix = str(kind.model_config.get("env_prefix", ""))
     return f"{_env_name(kind, prefix, loc)}: {message}" if loc else message
 
 
-def _env_name(kind: type[ServiceSettings], prefix: str, loc: tuple[int | str, ...]) -> str:
+def _env_name(kind: type[BaseSettings], prefix: str, loc: tuple[int | str, ...]) -> str:
     name = str(loc[0])
     if name.startswith("SPLITBRAIN_"):
         return name

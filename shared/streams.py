@@ -37,6 +37,16 @@ EDGE_LOOKED_KEY = f"{{{EDGE_SESSIONS_KEY}}}:looked"
 """String: when an edge last looked for sessions to end; on the node of the set itself."""
 
 
+ENDED_KEY = "sb:ended"
+"""Sorted set: session that ended and is not archived yet, by the time of its end (ms, Redis' clock)."""
+
+ENDED_DUE_KEY = f"{{{ENDED_KEY}}}:due"
+"""Sorted set beside it (same cluster slot): session by the time at which an archiver looks at it (again)."""
+
+ENDED_TRIES_KEY = f"{{{ENDED_KEY}}}:tries"
+"""Hash beside it: session -> how often an archiver began with it."""
+
+
 def new_session_id(wall_ms: int) -> str:
     """Return a ULID-like id: 10 characters of time, then 16 (80 bits) that nobody can guess."""
     stamp = "".join(_ALPHABET[(wall_ms >> shift) & 31] for shift in range(45, -1, -5))

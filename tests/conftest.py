@@ -50,10 +50,14 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def running_stack() -> AsyncIterator[Deployment]:
+async def running_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
     """The whole product as a user starts it: `splitbrain up`, English, local models; one for the run."""
     # Preparing phrases would take a core from the tests beside it; without it an answer comes a little later.
-    async with own_deployment("--language", "en", env={"SPLITBRAIN_VOICE_WARM_PHRASES": "false"}) as deployment:
+    env = {
+        "SPLITBRAIN_VOICE_WARM_PHRASES": "false",
+        "SPLITBRAIN_EVALUATOR_RECORDINGS": str(tmp_path_factory.mktemp("recordings")),
+    }
+    async with own_deployment("--language", "en", env=env) as deployment:
         yield deployment
 
 

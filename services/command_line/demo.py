@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import json
 import statistics
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,20 @@ from services.command_line.outputs import make_folder
 from services.command_line.scorecard_report import scorecard_lines
 from services.command_line.talk import EXITS, Conversation, hold_conversation
 from services.command_line.turn_script import TurnRules
+from services.command_line.up_plan import RECORDINGS_VARIABLE
 from services.command_line.wav import Pcm, parse_wav, resample, write_wav
+from services.evaluator.recording.manifest import StoreError
+from services.evaluator.recording.store import RecordingStore
 from shared.events import Spoken, Transcript
 from shared.wire import event_to_json
+
+CONSENT = (("consent_store_transcript", "1"), ("consent_store_audio", "1"))
+"""The seller is a synthetic voice that reads a script."""
+
+RECORDINGS = "recordings"
+"""The folder in that of the demo where its deployment archives the call."""
+
+RECORDING_LIMIT_S = 30.0
 
 RULES = TurnRules(gap_ms=600, greeting_ms=6_000, answer_timeout_ms=12_000)
 
@@ -42,18 +54,21 @@ async def _run(options: argparse.Namespace) -> Exit:
     out = Path(options.out)
     await asyncio.to_thread(make_folder, out)
     script, clips = await asyncio.to_thread(load_role_play, options.language, options.turns)
-    async with _address(options.url, options.language) as url:
+    async with _address(options.url, options.language, out) as url:
         console.say(f"\na seller ({script['speaker']}) practises with Hugo; {len(clips)} turns, in real time:\n")
-        call = CallOptions(engine="cascade", language=options.language, extra=(("consent_store_transcript", "1"),))
+        call = CallOptions(engine="cascade", language=options.language, extra=CONSENT)
         done = await hold_conversation(
             url.replace("http", "ws", 1), clips, call, RULES, on_event=_print, scorecard_timeout_s=15.0
         )
+        recording = "" if options.url else await asyncio.to_thread(_archived, done, out)
     report = report_lines(done)
     await asyncio.to_thread(_keep, out, done, report)
     for line in ["", *report]:
         console.say(line)
     missing = _missing(done, len(clips))
     console.say(f"\nkept in {out}/: conversation.wav (left: the seller, right: Hugo), events.jsonl, report.txt")
+    if recording:
+        console.say(f"and recorded: splitbrain recordings show {recording} --store {out / RECORDINGS}")
     for line in missing:
         console.warn(f"missing: {line}")
     return Exit.FAILED if missing else Exit.OK
@@ -75,13 +90,27 @@ def _print(thing: Received) -> None:
 
 
 @asynccontextmanager
-async def _address(url: str | None, language: str) -> AsyncIterator[str]:
+async def _address(url: str | None, language: str, out: Path) -> AsyncIterator[str]:
     """Yield the address of a deployment: the given one, or an own one for the length of the block."""
     if url:
         yield url
         return
-    async with own_deployment("--language", language) as own:
+    recordings = {RECORDINGS_VARIABLE: str(out / RECORDINGS)}
+    async with own_deployment("--language", language, env=recordings) as own:
         yield own.url
+
+
+def _archived(done: Conversation, out: Path) -> str:
+    """Wait until the call is archived, at most RECORDING_LIMIT_S; return its id, "" if it is not. Blocks."""
+    session_id = next((thing.event.session_id for thing in done.received if thing.event), "")
+    if not session_id:
+        return ""
+    store, until_s = RecordingStore(str(out / RECORDINGS)), time.monotonic() + RECORDING_LIMIT_S
+    with suppress(StoreError):
+        while not (is_there := store.has(session_id)) and time.monotonic() < until_s:
+            time.sleep(0.2)
+        return session_id if is_there else ""
+    return ""
 
 
 def _keep(out: Path, done: Conversation, report: list[str]) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from services.command_line.exits import CommandError, Exit
 
 
-def check_file(path: Path) -> None:
-    """Raise CommandError (2) if no file can be written there."""
+def check_file(path: Path, option: str = "--out") -> None:
+    """Raise CommandError (2) that names the option if no file can be written there."""
     if path.is_dir():
-        raise _wrong(f"{path} is a folder: name a file")
+        raise _wrong(option, f"{path} is a folder: name a file")
     if not path.parent.is_dir():
-        raise _wrong(f"there is no folder {path.parent}: make it first")
+        raise _wrong(option, f"there is no folder {path.parent}: make it first")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise _wrong(f"{path} cannot be written")
+        raise _wrong(option, f"{path} cannot be written")
 
 
 def make_folder(path: Path) -> None:
@@ -23,12 +23,12 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise _wrong(f"{path} is a file: name a folder") from None
+        raise _wrong("--out", f"{path} is a file: name a folder") from None
     except OSError as error:
-        raise _wrong(f"the folder {path} cannot be made: {error.strerror or error}") from error
+        raise _wrong("--out", f"the folder {path} cannot be made: {error.strerror or error}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise _wrong(f"nothing can be written into {path}")
+        raise _wrong("--out", f"nothing can be written into {path}")
 
 
-def _wrong(why: str) -> CommandError:
-    return CommandError(Exit.USAGE, f"--out: {why}")
+def _wrong(option: str, why: str) -> CommandError:
+    return CommandError(Exit.USAGE, f"{option}: {why}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from services.command_line.call_options import DEFAULT_URL
 from services.command_line.roles import ROLES
+from shared.version import package_version
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 wrong options or settings, 3 nothing answers, "
@@ -42,17 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
     _add_models(commands.add_parser("models", help="list, verify, install, replace, pull or size models"))
     _add_demo(commands.add_parser("demo", help="hold a spoken role-play with Hugo and keep it", epilog=EXIT_CODES))
+    _add_recordings(commands.add_parser("recordings", help="list, show, verify, export, import or delete recordings"))
     for name in ROLES:
         commands.add_parser(name, help=SERVICE_HELP[name], add_help=False)
     return parser
-
-
-def package_version() -> str:
-    """Return the installed version; "unknown" where the package's metadata is not there."""
-    try:
-        return version("splitbrain")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _add_up(up: argparse.ArgumentParser) -> None:
@@ -138,6 +131,34 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--out", default="demo-output", metavar="FOLDER", help="where the sound and the report go")
     demo.add_argument("--turns", type=_whole(1, 8), default=8, metavar="N", help="turns of the seller to speak")
     demo.add_argument("--url", help="use this deployment; default: start one for the length of the demo")
+
+
+def _add_recordings(recordings: argparse.ArgumentParser) -> None:
+    actions = recordings.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listed = actions.add_parser("list", help="all recordings, oldest first")
+    show = actions.add_parser("show", help="what a recording holds, and what was left out")
+    show.add_argument("id", metavar="ID")
+    verify = actions.add_parser("verify", help="read recordings whole: hashes, order, tracks; 1 if one is bad")
+    verify.add_argument("ids", metavar="ID", nargs="*", help="default: all")
+    export = actions.add_parser("export", help="write a recording into a zip file")
+    export.add_argument("id", metavar="ID")
+    export.add_argument("file", metavar="FILE.zip")
+    imported = actions.add_parser("import", help="make a recording of a call that was recorded elsewhere")
+    imported.add_argument(
+        "files", metavar="FILE", nargs="+", help="seller's and customer's sound, one stereo file, or a .zip of these"
+    )
+    imported.add_argument("--transcript", metavar="FILE", help="JSON of who said what when; else it is recognised")
+    imported.add_argument("--seller", choices=("left", "right"), default="left", help="channel of the seller")
+    imported.add_argument("--language", choices=LANGUAGES, default="nl")
+    imported.add_argument("--locale", default="", help="such as nl-BE")
+    delete = actions.add_parser("delete", help="remove a recording for good")
+    delete.add_argument("id", metavar="ID")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    for action in (listed, show, verify, export, imported, delete):
+        action.add_argument(
+            "--store", metavar="URL", help="default: SPLITBRAIN_EVALUATOR_RECORDINGS, else that of `splitbrain up`"
+        )
+        action.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
@@ -231,3 +252,5 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= 3600:
         raise argparse.ArgumentTypeError("must be seconds from 0 to 3600")
     return value
+
+

@@ -10,6 +10,7 @@ from shared.redis_server import RedisServer
 
 DEFAULT_PORT = 8080
 MAX_OF_A_ROLE = 64
+RECORDINGS_VARIABLE = "SPLITBRAIN_EVALUATOR_RECORDINGS"
 STABLE_S = 30.0
 """A process that lived so long begins again with the shortest wait."""
 
@@ -75,6 +76,13 @@ def plan(options: UpOptions, redis_url: str, ours: Mapping[str, str]) -> list[Pr
     return plans
 
 
+def recordings_folder(ours: Mapping[str, str]) -> str:
+    """Return the folder of this user's recordings, where no other is set: beside what other programs keep for him."""
+    home = ours.get("HOME", "")
+    data = ours.get("XDG_DATA_HOME") or (f"{home}/.local/share" if home else ".")
+    return f"{data}/splitbrain/recordings"
+
+
 def _own(role: Role, options: UpOptions, ours: Mapping[str, str]) -> dict[str, str]:
     if role.name == "edge":
         own = {"SPLITBRAIN_EDGE_HOST": options.host, "SPLITBRAIN_EDGE_PORT": str(options.port)}
@@ -82,6 +90,8 @@ def _own(role: Role, options: UpOptions, ours: Mapping[str, str]) -> dict[str, s
         if options.language:
             own["SPLITBRAIN_EDGE_DEFAULT_LANGUAGE"] = options.language
         return own
+    if role.name == "evaluator":
+        return {} if RECORDINGS_VARIABLE in ours else {RECORDINGS_VARIABLE: recordings_folder(ours)}
     if role.name != "voice":
         return {}
     if options.engine == "echo":

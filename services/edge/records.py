@@ -21,6 +21,7 @@ from shared.broker.append import FIELD
 from shared.broker.broker import AUDIO_MAXLEN, EVENTS_MAXLEN
 from shared.broker.connection import TRANSIENT
 from shared.broker.frames import fence, newest_frame
+from shared.ended_sessions import EndedSessions
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.leases import Admission, RequestQueue
@@ -116,6 +117,7 @@ class SessionRecords:
         self._broker = broker
         self._client = broker.client
         self._queue = RequestQueue(broker)
+        self._ended = EndedSessions(broker.client)
         self._retention = retention
         self._live_ttl_s = int(max_session_s) + retention.kept_s + 3600
 
@@ -207,8 +209,12 @@ class SessionRecords:
         return [session_id for session_id, is_there in zip(session_ids, found, strict=True) if not is_there]
 
     async def close(self, session_id: str, reason: str, consent: Consent | None = None) -> None:
-        """Write that the session is over, and let its keys go as its latest consent (if given: this one) allows."""
+        """Write that the session is over, and let its keys go as its latest consent (if given: this one) allows.
+
+        It goes on the list of those to be archived first: an edge that dies in between is made up for by `reap`.
+        """
         keys = self._broker.keys(session_id)
+        await self._ended.add(session_id)
         said = consent_to_state(consent) if consent else {}
         pipe = self._client.pipeline(transaction=False)
         pipe.hset(keys.state, mapping={"status": "ended", "reason": reason, **said})

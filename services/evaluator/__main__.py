@@ -9,6 +9,8 @@ import sys
 from services.evaluator.job_queue import JobQueue, make_worker, open_pool, run_jobs
 from services.evaluator.jobs import JobContext
 from services.evaluator.metrics import load_metrics
+from services.evaluator.recording.store import RecordingStore
+from services.evaluator.recording_job import keep_recordings
 from services.evaluator.session import EvaluatorSession
 from services.evaluator.settings import EvaluatorSettings
 from shared.coaching.detector import default_detector
@@ -38,13 +40,19 @@ async def serve(context: ServiceContext, settings: EvaluatorSettings, only: str)
     )
     context.describe = lambda: Status("", worker.sessions, f"{only or 'sessions and jobs'}", context.health_url)
     limits = (settings.jobs_max_tries, settings.jobs_timeout_s)
-    job = JobContext(broker.client, detector, settings.n_shards, settings.retention, *limits)
+    store = RecordingStore(settings.recordings) if settings.recordings else None
+    job = JobContext(broker.client, detector, settings.n_shards, settings.retention, *limits, recordings=store)
     try:
         async with asyncio.TaskGroup() as group:
             if only != "jobs":
                 group.create_task(worker.run(context.stopping), name="sessions")
             if only != "sessions":
                 group.create_task(run_jobs(lambda: make_worker(settings, job), context.stopping), name="jobs")
+                if store is not None:
+                    looking = keep_recordings(
+                        store, broker.client, queue.archive_recording, context.stopping, broker.clock
+                    )
+                    group.create_task(looking, name="recordings")
             context.ready = True
     finally:
         await pool.aclose()
@@ -62,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
 def _start(options: argparse.Namespace) -> int:
     settings = load_settings(EvaluatorSettings)
     knowledge, detector, metrics = load_knowledge(), default_detector(), load_metrics()
+    if settings.recordings:
+        RecordingStore(settings.recordings)  # ConfigError for what is no place
     if options.check:
         sys.stdout.write(
             f"evaluator: settings are right; {len(metrics)} metrics, knowledge {knowledge.version} "

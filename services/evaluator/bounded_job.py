@@ -54,13 +54,13 @@ def bounded(name: str, work: Callable[[dict[str, Any], str], Awaitable[str]]) ->
                     raise
                 log.warning("%s failed: %s", name, reason_of(cause))
                 raise Retry(defer=RETRY_STEP_S * attempts) from error
-            await _set_aside(job, name, session_id, min(attempts, job.max_tries), cause)
+            await set_aside(job, name, session_id, min(attempts, job.max_tries), cause)
         raise JobSetAside(f"{name} was set aside")
 
     return run
 
 
-async def _set_aside(job: JobContext, name: str, session_id: str, attempts: int, error: BaseException) -> None:
+async def set_aside(job: JobContext, name: str, session_id: str, attempts: int, error: BaseException) -> None:
     """Set the job aside. Raises Retry where Redis does not take it."""
     known = _known(session_id)
     shard = shard_of(known, job.n_shards) if known else 0

@@ -22,22 +22,23 @@ from redis.asyncio import ConnectionPool
 
 from services.evaluator.bounded_job import bounded
 from services.evaluator.jobs import JobContext, final_scorecard
+from services.evaluator.recording_job import archive_recording
 from services.evaluator.settings import EvaluatorSettings
 from shared.broker.connection import CALL_TIMEOUT_S, TRANSIENT
 from shared.broker.sentinel import is_sentinel, sentinel_pool
 from shared.clock import Clock, SystemClock
+from shared.ended_sessions import Ended
 
 log = logging.getLogger(__name__)
 
 MAX_JOB_BYTES = 64 * 1024
-KEEP_RESULT_S = 24 * 3600
-"""A finished job's id stays known so long: enqueued again within it, the job does not run again, unless it failed."""
-
 TIMEOUT_SPARE_S = 10
 """A job stops itself at its time limit and is tried again; arq, which would give it up, waits so much longer."""
 
 STOP_GRACE_S = 1.0
 """How long jobs that run may go on when the process stops; then they go back on the queue."""
+
+CANCEL_AGAIN_S = 0.5
 
 BACKOFF_S = 1.0
 MAX_BACKOFF_S = 10.0
@@ -108,11 +109,26 @@ class JobQueue:
             _defer_by=timedelta(seconds=self._settings.jobs_delay_s),
         )
 
+    async def archive_recording(self, ended: Ended) -> None:
+        """Have a claimed session archived. Raises Redis errors.
+
+        The id names the try: a job whose process was killed holds its own id for a minute, and not that of the next.
+        """
+        job_id = f"archive_recording:{ended.session_id}:{ended.tries}:{ended.age_ms}"
+        await self._pool.enqueue_job("archive_recording", ended.session_id, ended.age_ms, ended.tries, _job_id=job_id)
+
 
 def worker_settings(settings: EvaluatorSettings, job: JobContext, pool: ArqRedis) -> dict[str, Any]:
-    """Return the settings that `arq.worker.create_worker` takes."""
+    """Return the settings that `arq.worker.create_worker` takes.
+
+    A finished job's id stays known for as long as a session's keys without consent: enqueued again within that, the job
+    does not run again, unless it failed.
+    """
     return {
-        "functions": [func(bounded("final_scorecard", final_scorecard), name="final_scorecard")],
+        "functions": [
+            func(bounded("final_scorecard", final_scorecard), name="final_scorecard"),
+            func(archive_recording, name="archive_recording", keep_result=0, max_tries=1),
+        ],
         "redis_pool": pool,
         "queue_name": settings.jobs_queue,
         "ctx": {"job": job},
@@ -121,7 +137,7 @@ def worker_settings(settings: EvaluatorSettings, job: JobContext, pool: ArqRedis
         "max_jobs": settings.jobs_max,
         "job_timeout": settings.jobs_timeout_s + TIMEOUT_SPARE_S,
         "max_tries": settings.jobs_max_tries + 1,  # the one that sets aside what ended its process each time
-        "keep_result": KEEP_RESULT_S,
+        "keep_result": job.retention.without_consent_s,
         "poll_delay": settings.jobs_poll_s,
         "handle_signals": False,
         "log_results": False,
@@ -156,9 +172,11 @@ async def run_jobs(make_worker: Callable[[], Worker], stopping: asyncio.Event, c
 async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
     """Let what runs finish for a moment, put the rest back on the queue, and close the connection."""
     worker.allow_pick_jobs = False
-    running.cancel()
+    while not running.done():  # redis-py forgets a cancellation that comes as a call of it is done (shared.clock)
+        running.cancel()
+        await asyncio.wait({running}, timeout=CANCEL_AGAIN_S)
     with suppress(asyncio.CancelledError, *TRANSIENT):
-        await running
+        running.result()
     if tasks := set(worker.tasks.values()):
         _, left = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
         for task in left:

@@ -16,6 +16,7 @@ from arq import Retry
 
 from services.evaluator import telemetry
 from services.evaluator.evaluation import evaluate_events
+from services.evaluator.recording.store import RecordingStore
 from services.evaluator.scorecard import canonical_json
 from shared import metrics as shared_metrics
 from shared.broker import RedisClient
@@ -53,6 +54,8 @@ class JobContext:
     max_tries: int
     timeout_s: float = 60.0
     clock: Clock = field(default_factory=SystemClock)
+    recordings: RecordingStore | None = None
+    archiving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def final_scorecard(ctx: dict[str, Any], session_id: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -14,6 +16,8 @@ class EvaluatorSettings(ServiceSettings):
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix="SPLITBRAIN_EVALUATOR_", populate_by_name=True
     )
+
+    elsewhere: ClassVar[tuple[str, ...]] = ("JUDGE_",)  # services/evaluator/judge/settings.py
 
     max_sessions: int = Field(200, ge=1, le=10_000, description="sessions that this process evaluates at a time")
     jobs_redis_url: str = Field(
@@ -32,6 +36,13 @@ class EvaluatorSettings(ServiceSettings):
         3.0, ge=0, le=600, description="seconds between a session's end and its job, for the last events to arrive"
     )
     jobs_poll_s: float = Field(0.5, ge=0.05, le=60, description="seconds between two looks at the queue")
+
+    recordings: str = Field(
+        "",
+        description="where ended sessions are archived as their users allow: a folder, or a URL that fsspec knows; "
+        "empty: nowhere",
+        max_length=1000,
+    )
 
     @property
     def queue_url(self) -> str:

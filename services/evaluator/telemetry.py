@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 TURNS_SCORED = Counter("splitbrain_evaluator_turns_scored_total", "User turns that got a verdict")
 SCORECARDS = Counter("splitbrain_evaluator_scorecards_total", "Scorecards published at a session's end")
@@ -19,4 +19,16 @@ STEP_SECONDS = Histogram(
 JOBS = Counter("splitbrain_evaluator_jobs_total", "Jobs by name and outcome", ["job", "outcome"])
 SCORECARD_MISMATCH = Counter(
     "splitbrain_evaluator_scorecard_mismatch_total", "Sessions whose live and recomputed scorecards differ"
+)
+RECORDINGS = Counter(
+    "splitbrain_evaluator_recordings_total", "Ended sessions that were to be archived, by what came of it", ["outcome"]
+)
+RECORDING_LAG_SECONDS = Histogram(
+    "splitbrain_evaluator_recording_lag_seconds",
+    "From a session's end until its recording was complete",
+    buckets=(5, 7.5, 10, 12.5, 15, 20, 25, 30, 60, 300),
+)
+RECORDINGS_WAITING = Gauge("splitbrain_evaluator_recordings_waiting", "Ended sessions that are not archived yet")
+UNFINISHED_REMOVED = Counter(
+    "splitbrain_evaluator_recordings_removed_total", "Half-written recordings that nobody can finish, removed"
 )

@@ -87,6 +87,14 @@ def test_what_is_built_exists(services: dict[str, Any]) -> None:
         assert service["build"]["context"] == "."
 
 
+def test_recordings_are_kept_in_a_volume_that_the_evaluator_may_write_to(services: dict[str, Any]) -> None:
+    evaluator = services["evaluator"]
+    folder = resolve(evaluator["environment"]["SPLITBRAIN_EVALUATOR_RECORDINGS"])
+    assert evaluator["volumes"] == [f"recordings:{folder}"]
+    assert "recordings" in load()["volumes"]
+    assert f"install -d -m 700 -o splitbrain {folder}" in (ROOT / "deploy/Dockerfile.evaluator").read_text()
+
+
 def test_the_gpu_worker_is_off_by_default_and_asks_for_a_gpu(services: dict[str, Any]) -> None:
     gpu = services["voice-gpu"]
     assert gpu["profiles"] == ["gpu"]

@@ -145,7 +145,7 @@ async def test_a_voice_that_is_killed_in_mid_sentence_comes_back(running_stack: 
 
 async def test_redis_may_be_away_for_three_seconds(tmp_path: Path) -> None:
     server = RedisServer(append_only=True, folder=tmp_path).start()
-    env = {"SPLITBRAIN_REDIS_URL": server.url}
+    env = {"SPLITBRAIN_REDIS_URL": server.url, "SPLITBRAIN_EVALUATOR_RECORDINGS": ""}
     options = CallOptions(engine="echo", language="en")
     try:
         async with (

@@ -9,6 +9,9 @@ from redis.crc import key_slot
 
 from shared.errors import BadInput
 from shared.streams import (
+    ENDED_DUE_KEY,
+    ENDED_KEY,
+    ENDED_TRIES_KEY,
     MAX_SHARDS,
     check_session_id,
     new_session_id,
@@ -80,3 +83,7 @@ def test_a_stream_and_its_workers_lie_in_one_cluster_slot() -> None:
 
 def test_a_ticket_is_found_by_its_digest() -> None:
     assert ticket_key("ab12") == "sb:ticket:ab12"
+
+
+def test_the_list_of_ended_sessions_is_one_slot() -> None:
+    assert len({key_slot(key.encode()) for key in (ENDED_KEY, ENDED_DUE_KEY, ENDED_TRIES_KEY)}) == 1

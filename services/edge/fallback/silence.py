@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from services.edge import metrics
 from shared.audio import FRAME_SAMPLES
+from shared.audio.silence import SILENT_PACKETS
 from shared.broker import Broker
 from shared.broker.entries import readable
 from shared.broker.frames import FrameFilter
 from shared.broker.reader import Entries
 from shared.streams import SessionKeys
 from shared.wire import AudioFrame, decode_audio
-
-SILENT_PACKETS = (b"\xf8\xff\xfe",) * 4
-"""80 ms of digital silence: CELT, full band, 20 ms, mono, with the silence flag set (RFC 6716, 4.3)."""
 
 
 class SilentVoice:

@@ -15,6 +15,7 @@ from services.command_line.client import Received
 from services.command_line.demo import _keep, _missing, load_role_play, report_lines
 from services.command_line.recording import CallRecording
 from services.command_line.talk import Conversation
+from services.evaluator.recording.store import RecordingStore
 from shared.events import Event, ScorecardReady, Transcript
 
 
@@ -107,3 +108,18 @@ def test_says_what_is_missing() -> None:
         "only 1 of 2 answers were heard",
         "the scorecard",
     ]
+
+
+async def test_the_call_is_waited_for_until_it_is_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = with_words(conversation(["answered"]), 1)
+    session_id = "0" * 26
+    done.received[0] = Received("event", 0.0, event=Event("e", session_id, "voice", 1, 0, 0, said(1)[0]))
+    store = RecordingStore(str(tmp_path / demo.RECORDINGS))
+    waiting = asyncio.create_task(asyncio.to_thread(demo._archived, done, tmp_path))
+    await asyncio.sleep(0)
+    store.write(session_id, "manifest.json", b"{}")
+    assert await waiting == session_id
+    monkeypatch.setattr(demo, "RECORDING_LIMIT_S", 0.0)
+    store.delete(session_id)
+    assert demo._archived(done, tmp_path) == ""
+    assert demo._archived(conversation([]), tmp_path) == ""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.command_line.up_plan import MAX_DELAY_S, RestartPolicy, UpOptions, plan, redis_label
+from services.command_line.up_plan import (
+    MAX_DELAY_S,
+    RECORDINGS_VARIABLE,
+    RestartPolicy,
+    UpOptions,
+    plan,
+    redis_label,
+)
 from shared.redis_server import RedisServer
 
 URL = "redis://127.0.0.1:1/0"
@@ -19,6 +26,21 @@ def test_one_process_of_each_role_by_default_edge_first() -> None:
     assert edge["SPLITBRAIN_EDGE_ENGINES"] == voice["SPLITBRAIN_VOICE_ENGINES"] == "cascade,echo"
     assert "SPLITBRAIN_VOICE_LISTENER" not in voice
     assert [item.health_variable for item in plans][1] == "SPLITBRAIN_VOICE_HEALTH_PORT"
+
+
+@pytest.mark.parametrize(
+    ("ours", "folder"),
+    [
+        ({"HOME": "/home/anna"}, "/home/anna/.local/share/splitbrain/recordings"),
+        ({"HOME": "/home/anna", "XDG_DATA_HOME": "/data"}, "/data/splitbrain/recordings"),
+        ({}, "./splitbrain/recordings"),
+    ],
+)
+def test_recordings_go_to_the_users_folder(ours: dict[str, str], folder: str) -> None:
+    own = plan(UpOptions(), URL, ours)[-1].environment
+    assert own[RECORDINGS_VARIABLE] == folder
+    chosen = plan(UpOptions(), URL, {**ours, RECORDINGS_VARIABLE: ""})[-1].environment
+    assert RECORDINGS_VARIABLE not in chosen, "an empty one turns them off"
 
 
 def test_replicas_are_numbered() -> None:

@@ -12,6 +12,7 @@ from services.edge.records import SOCKET_LEASE_MS, SessionRecord, SessionRecords
 from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.frames import frames_that_count
+from shared.ended_sessions import EndedSessions
 from shared.errors import AuthError, BadInput
 from shared.events import Consent, Event, SessionEnded, SessionStarted
 from shared.retention import Retention
@@ -228,3 +229,16 @@ async def test_the_latest_consent_decides_how_long_the_keys_live(broker: Broker)
     await records.close(record.session_id, "client_closed")
     assert await broker.client.ttl(keys.audio_in) <= 30
     assert 30 < await broker.client.ttl(keys.events) <= 100
+
+
+async def test_whatever_ends_a_session_puts_it_on_the_list_of_those_to_be_archived(broker: Broker) -> None:
+    by_client, lost = await _begin(broker), await _begin(broker)
+    records, ended = _records(broker), EndedSessions(broker.client)
+    assert await ended.waiting() == 0
+    await records.close(by_client.session_id, "client_closed")
+    await records.renew([lost.session_id], 0)
+    await records.reap()
+    assert await ended.listed(by_client.session_id)
+    assert await ended.listed(lost.session_id)
+    await records.close(lost.session_id, "client_lost")
+    assert await ended.waiting() == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,14 @@ def test_wrong_settings_end_with_their_list(
     monkeypatch.setenv("SPLITBRAIN_EVALUATOR_MAX_SESSIONS", "none")
     assert main(["--check"]) == 2
     assert "SPLITBRAIN_EVALUATOR_MAX_SESSIONS" in capsys.readouterr().err
+
+
+def test_recordings_that_could_be_kept_nowhere_are_a_wrong_setting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPLITBRAIN_EVALUATOR_RECORDINGS", "nowhere://x")
+    assert main(["--check"]) == 2
+    assert "recordings cannot be kept at 'nowhere://x'" in capsys.readouterr().err
 
 
 async def test_sessions_and_jobs_in_one_process(
@@ -70,14 +79,17 @@ async def test_sessions_and_jobs_in_one_process(
 
 
 @pytest.mark.parametrize("only", ["sessions", "jobs"])
-async def test_each_half_runs_alone(real_broker: Broker, real_redis_url: str, only: str) -> None:
+async def test_each_half_runs_alone(real_broker: Broker, real_redis_url: str, only: str, tmp_path: Path) -> None:
     context = ServiceContext(real_broker)
-    settings = EvaluatorSettings(redis_url=real_redis_url, jobs_poll_s=0.05, worker_id="e2")
+    started = {"sessions": {"sessions"}, "jobs": {"jobs", "recordings"}}[only]
+    settings = EvaluatorSettings(
+        redis_url=real_redis_url, jobs_poll_s=0.05, worker_id="e2", recordings=str(tmp_path / "recordings")
+    )
     service = asyncio.create_task(serve(context, settings, only))
     async with asyncio.timeout(20):
         while not context.ready:
             await asyncio.sleep(0)
         names = {task.get_name() for task in asyncio.all_tasks()}
-        assert ({"sessions", "jobs"} & names) == {only}
+        assert ({"sessions", "jobs", "recordings"} & names) == started
         context.stopping.set()
         await service

@@ -128,6 +128,8 @@ async def test_the_closing_job_runs_once_however_often_it_is_asked(door: Door, r
     assert again.jobs_complete == 0
     (result,) = await door.pool().all_job_results()
     assert (result.success, result.result) == (True, "equal")
+    left = [key async for key in door.broker.client.scan_iter(match=f"arq:*{session_id}*")]
+    assert 0 < await door.broker.client.ttl(left[0]) <= 20, "no longer than what is kept without consent"
 
 
 async def test_what_is_on_the_queue_is_no_pickle(door: Door) -> None:

@@ -56,4 +56,8 @@ def test_the_manual_names_every_setting_with_its_default() -> None:
     for name in own:
         default = EvaluatorSettings.model_fields[name].default
         told = rows[f"SPLITBRAIN_EVALUATOR_{name.upper()}"]
-        assert told == (f"{default:g}" if isinstance(default, float) else str(default) or "the broker's")
+        assert told == (f"{default:g}" if isinstance(default, float) else str(default) or _EMPTY[name])
+
+
+_EMPTY = {"jobs_redis_url": "the broker's", "recordings": "nowhere"}
+"""What an empty default means."""

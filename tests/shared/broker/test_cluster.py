@@ -9,6 +9,7 @@ import pytest
 from redis.crc import key_slot
 
 from shared.broker import Broker
+from shared.ended_sessions import EndedSessions
 from shared.events import Event, Notice, SessionEnded, SessionStarted
 from shared.leases import Lease, LeaseHolder, RequestQueue, ensure_group
 from shared.ownership import list_ownership
@@ -206,3 +207,15 @@ async def test_a_node_that_dies_holds_up_its_own_shards_only(cluster: ClusterSer
     await inbox.until(6)
     assert inbox.entries[by_node[1]] == [b"before 1", b"during 1"]
     assert await cluster_broker.writer.drain(10)
+
+
+async def test_the_list_of_ended_sessions_is_on_one_node(cluster_broker: Broker) -> None:
+    ended = EndedSessions(cluster_broker.client)
+    session_id = new_session_id(1)
+    assert await ended.add(session_id, 0)
+    assert [each.tries for each in await ended.claim(4)] == [1]
+    await ended.postpone(session_id, 0)
+    assert [each.session_id for each in await ended.claim(4)] == [session_id]
+    await ended.renew(session_id)
+    await ended.remove(session_id)
+    assert (await ended.waiting(), await ended.listed(session_id)) == (0, False)

@@ -11,9 +11,9 @@ import pytest
 
 from services.edge import hub
 from services.edge.fallback import keeper
-from services.edge.fallback.silence import SILENT_PACKETS
 from services.voice_worker.engines.echo import EchoEngine
 from services.voice_worker.worker import VoiceWorker, WorkerLimits
+from shared.audio.silence import SILENT_PACKETS
 from shared.broker import Broker
 from shared.events import Notice, SessionEnded, Spoken
 from shared.streams import workers_key
