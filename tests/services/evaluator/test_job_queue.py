@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from arq.jobs import Job
 from arq.worker import Worker, create_worker
 from redis.asyncio import ConnectionPool
 
+from services.evaluator import job_queue
 from services.evaluator.evaluation import evaluate_events
 from services.evaluator.job_queue import (
     MAX_JOB_BYTES,
@@ -267,6 +269,25 @@ async def test_a_lost_redis_ends_a_worker_and_the_next_one_is_started(door: Door
     async with asyncio.timeout(10):
         await task
     assert clock.asked == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+async def test_the_runner_ends_though_a_cancellation_was_swallowed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py forgets one that comes as a call of it is done (shared.clock); arq then polls on."""
+    monkeypatch.setattr(job_queue, "CANCEL_AGAIN_S", 0.01)
+    worker, runs, stopping = door.worker(), asyncio.Event(), asyncio.Event()
+
+    async def forgets_the_first() -> None:
+        runs.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker, "async_run", forgets_the_first)
+    task = asyncio.create_task(run_jobs(lambda: worker, stopping))
+    await runs.wait()
+    stopping.set()
+    async with asyncio.timeout(5):
+        await task
 
 
 async def test_the_pool_has_time_limits_on_its_calls() -> None:
