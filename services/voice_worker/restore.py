@@ -15,12 +15,16 @@ from shared.broker import Broker
 from shared.broker.append import FIELD
 from shared.broker.entries import readable
 from shared.broker.frames import frames_that_count, newest_frame
-from shared.errors import EngineError
+from shared.errors import SplitbrainError
 from shared.events import ConsentChanged, Event, SessionEnded, SessionStarted, Spoken, TurnStarted
 from shared.session_worker import EpochFilter
 from shared.wire import AudioFrame, decode_audio
 
 log = logging.getLogger(__name__)
+
+
+class SessionOver(SplitbrainError):
+    """Nothing is left to serve: its end came before this owner did."""
 
 
 async def restore_session(
@@ -29,7 +33,7 @@ async def restore_session(
     """Return what the session asked for and where its last owner stopped; with `history_s` the end of its sound.
 
     A first owner reads all events (the coach may have greeted before the engine was open); one that takes over
-    reads only new ones, and gets what is still to be said in the spec. Raises EngineError if it has already ended
+    reads only new ones, and gets what is still to be said in the spec. Raises SessionOver if it has already ended
     or was never begun, and what Redis raises.
     """
     history, last_event = await broker.history(session_id)
@@ -57,9 +61,9 @@ def spec_from_history(history: Sequence[Event], session_id: str, engine: str, re
     """Return the session's spec from its events so far."""
     started = next((event.body for event in history if isinstance(event.body, SessionStarted)), None)
     if started is None:
-        raise EngineError("the session has no beginning in its events stream; it has expired or was never opened")
+        raise SessionOver("it has no beginning in its events stream: it has expired or was never opened")
     if any(isinstance(event.body, SessionEnded) for event in history):
-        raise EngineError("the session has already ended")
+        raise SessionOver("it has already ended")
     changes = [event.body.consent for event in history if isinstance(event.body, ConsentChanged)]
     turns = [event.body for event in history if isinstance(event.body, TurnStarted)]
     return SessionSpec(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.voice_worker.engines.base import SessionSpec, VoiceEngine
-from services.voice_worker.restore import restore_session
+from services.voice_worker.restore import SessionOver, restore_session
 from services.voice_worker.session import DEFICIT, MakeListener, ResumePoint, VoiceSession
 from shared import metrics
 from shared.broker import Broker
@@ -157,6 +157,10 @@ class VoiceWorker:
                 session = VoiceSession(self._broker, lease, spec, resume, self._over)
                 self._sessions[lease.entry_id] = session
                 await session.start(engine, self._make_listener, self._group)
+        except SessionOver as over:
+            # Its owner may just be about to give the request back. Nothing is said: the stream may have expired.
+            log.info("a session is not served: %s", over)
+            await self._finish(lease, is_over=True)
         except (EngineError, TimeoutError) as error:
             await self._refuse(lease, engine.name, str(error) or f"not open within {OPEN_LIMIT_S:.0f} s")
         except Exception:

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from services.voice_worker.engines.base import Past
-from services.voice_worker.restore import restore_session, spec_from_history
+from services.voice_worker.restore import SessionOver, restore_session, spec_from_history
 from services.voice_worker.session import ResumePoint
 from shared.broker import Broker
-from shared.errors import EngineError
 from shared.events import (
     Body,
     CoachToVoice,
@@ -56,9 +55,9 @@ def test_the_spec_says_who_decides_the_words() -> None:
 
 
 def test_a_session_without_beginning_or_with_an_end_is_refused() -> None:
-    with pytest.raises(EngineError, match="no beginning"):
+    with pytest.raises(SessionOver, match="no beginning"):
         spec_from_history([], SID, "echo", ResumePoint())
-    with pytest.raises(EngineError, match="already ended"):
+    with pytest.raises(SessionOver, match="already ended"):
         spec_from_history(events(STARTED, SessionEnded("idle")), SID, "echo", ResumePoint())
 
 
