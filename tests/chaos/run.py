@@ -24,8 +24,11 @@ REST_LIMIT_S = 12.0
 """How long after the last goodbye until no request is left: a lease, a restore, and a killed worker's slots (5 s)."""
 
 LOOK_EVERY_S = 0.05
-DESCRIPTORS_MORE = 16
-"""How many more files and sockets a process may hold after a round than after its first one: pools grow with use."""
+DESCRIPTORS_MORE = 24
+"""How many more files and sockets a process may hold after a round than after its first one.
+
+A pool of connections grows to as many as calls waited at once when Redis came back: of all sessions and jobs.
+"""
 
 LATE_S = 15.0
 """A scorecard is written, and given its time, by a job behind the session's end; that waits for Redis."""
