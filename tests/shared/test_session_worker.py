@@ -3,120 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 
-from shared import session_feed, session_inbox
+from shared import session_inbox
 from shared.broker import Broker
 from shared.dead_letters import DeadLetters, ask_again
-from shared.events import Event, Notice, Role, SessionEnded
-from shared.leases import GROUP, RequestQueue, ensure_group
-from shared.session_feed import CALM_EPOCH, MAX_STARTS
-from shared.session_worker import Publisher, SessionWorker
-from shared.streams import SessionKeys, new_session_id, request_stream
+from shared.events import Notice
 from shared.testing.brokers import fake_broker, running, twin
-
-STREAM = request_stream("coach")
-
-
-class Handler:
-    """Keeps all it is told; answers each voice event with one of its own; breaks where a test says so."""
-
-    def __init__(self, made: Made, session_id: str, publisher: Publisher) -> None:
-        self.made, self.session_id, self.publisher = made, session_id, publisher
-        self.history: list[str] = []
-        self.restored = False
-        self.taken: list[str] = []
-        self.closed: list[str] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    def restore(self, history: Sequence[Event]) -> None:
-        assert not self.taken
-        self.history = [event.id for event in history if event.id != "begin"]
-        self.restored = True
-        self.made.changed.set()
-
-    async def on_event(self, event: Event) -> None:
-        await self.gate.wait()
-        if event.id == "break" and not self.made.mended:
-            raise RuntimeError("the handler broke")
-        self.taken.append(event.id)
-        if event.source == "voice":
-            self.publisher.publish(Notice("n", "info", "m"), event_id=f"coach:{event.id}", media_ms=event.media_ms)
-        self.made.changed.set()
-
-    async def close(self, reason: str) -> None:
-        self.closed.append(reason)
-        self.made.changed.set()
-        if self.session_id in self.made.bad_closers:
-            raise RuntimeError("cannot close")
-
-
-class Made:
-    """The handlers of one worker, in the order in which they were made, and a way to wait for them."""
-
-    def __init__(self) -> None:
-        self.handlers: list[Handler] = []
-        self.changed = asyncio.Event()
-        self.unmakeable: set[str] = set()
-        self.bad_closers: set[str] = set()
-        self.shut = False
-        self.mended = False
-
-    def __call__(self, session_id: str, publisher: Publisher) -> Handler:
-        if session_id in self.unmakeable:
-            raise RuntimeError("cannot be made")
-        handler = Handler(self, session_id, publisher)
-        if self.shut:
-            handler.gate.clear()
-        self.handlers.append(handler)
-        self.changed.set()
-        return handler
-
-    async def until(self, n: int = 1, taken: Sequence[str] | None = None, closed: str = "") -> Handler:
-        """Wait until the nth handler is restored and has taken (or closed) what is named, and return it."""
-        async with asyncio.timeout(20):
-            while True:
-                self.changed.clear()
-                if len(self.handlers) >= n and self.handlers[n - 1].restored:
-                    handler = self.handlers[n - 1]
-                    if (taken is None or handler.taken == list(taken)) and (not closed or handler.closed == [closed]):
-                        return handler
-                await self.changed.wait()
-
-
-@asynccontextmanager
-async def worker(broker: Broker, made: Made, name: str = "a", lease_s: float = 0.2) -> AsyncIterator[SessionWorker]:
-    serving = SessionWorker(broker, "coach", made, consumer=name, capacity=4, lease_s=lease_s)
-    stopping = asyncio.Event()
-    task = asyncio.create_task(serving.run(stopping))
-    try:
-        yield serving
-    finally:
-        stopping.set()
-        async with asyncio.timeout(10):
-            await task
-
-
-async def ask(broker: Broker, *, begun: bool = True) -> str:
-    await ensure_group(broker.client, STREAM)
-    session_id = new_session_id(1)
-    if begun:
-        say(broker, session_id, "begin", source="edge")
-        assert await broker.writer.drain()
-    admission = await RequestQueue(broker).admit(STREAM, session_id, {}, by_slots=False)
-    assert admission.outcome == "admitted"
-    return session_id
-
-
-def say(broker: Broker, session_id: str, *ids: str, source: str = "voice", epoch: int = 1) -> None:
-    for event_id in ids:
-        body = SessionEnded("client_closed") if event_id == "end" else Notice("x", "info", "y")
-        event = Event(event_id, session_id, source, epoch, 0, 0, body)  # type: ignore[arg-type]
-        broker.publish_event(broker.keys(session_id), event)
+from tests.shared.following import STREAM, Made, ask, say, worker
 
 
 async def ids_on_stream(broker: Broker, session_id: str) -> list[str]:
@@ -279,85 +174,6 @@ async def test_a_drained_worker_hands_over_and_the_next_goes_on(broker: Broker) 
             await second.until(taken=["v2", "coach:v2"])
             stored = (await broker.history(session_id))[0]
             assert [event.epoch for event in stored if event.source == "coach"] == [1, 2]
-
-
-N_RESTLESS = 24
-
-
-async def _ask_restless(broker: Broker) -> list[str]:
-    """Ask for sessions that have had more owners than are taken without a look: each begins alone."""
-    session_ids = [await ask(broker) for _ in range(N_RESTLESS)]
-    taken = await broker.client.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=N_RESTLESS)
-    entry_ids = [entry_id for entry_id, _ in taken[0][1]]
-    for _ in range(CALM_EPOCH + 1):
-        await broker.client.xclaim(STREAM, GROUP, "dead", 0, entry_ids)
-    return session_ids
-
-
-async def _drain_while_they_begin(broker: Broker, name: str, n_begun: int) -> None:
-    """Serve until so many have begun and all are held, then be told to end; it must in time."""
-    made = Made()
-    serving = SessionWorker(broker, "coach", made, consumer=name, capacity=2 * N_RESTLESS, lease_s=0.5)
-    stopping = asyncio.Event()
-    task = asyncio.create_task(serving.run(stopping))
-    await made.until(n_begun)
-    while len(serving.sessions) < N_RESTLESS:
-        await asyncio.sleep(0.01)  # looks again: grants come with the heartbeats
-    stopping.set()
-    done, _ = await asyncio.wait({task}, timeout=5)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert done, "it does not end"
-
-
-async def test_a_worker_ends_while_many_sessions_wait_to_begin(
-    real_broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """redis-py can swallow the cancellation of a session that begins as another one is stopped (shared.clock)."""
-    monkeypatch.setattr(session_feed, "SETTLE_S", 0.1)
-    await _ask_restless(real_broker)
-    await _drain_while_they_begin(real_broker, "a", 3)
-
-
-async def test_workers_that_are_told_to_end_set_nothing_aside(
-    real_broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session_feed, "SETTLE_S", 0.05)
-    session_ids = await _ask_restless(real_broker)
-    for n in range(MAX_STARTS + 1):
-        await _drain_while_they_begin(real_broker, f"worker-{n}", 2)
-        keys = [real_broker.keys(session_id).dead for session_id in session_ids]
-        assert [await real_broker.client.hget(key, "coach:starts") for key in keys] == [None] * N_RESTLESS
-    assert await DeadLetters(real_broker.client).all() == []
-
-
-async def test_a_session_that_was_handed_over_well_begins_with_the_others(real_broker: Broker) -> None:
-    """Drains add owners; only those since the last one that went on and left by itself make a session suspect."""
-    (session_id, *_) = await _ask_restless(real_broker)
-    keys = real_broker.keys(session_id)
-    first, second = Made(), Made()
-    async with worker(real_broker, first, "a", lease_s=0.5):
-        await first.until()
-        say(real_broker, session_id, "v1")
-        while not any(handler.taken == ["v1", "coach:v1"] for handler in first.handlers):
-            first.changed.clear()
-            await first.changed.wait()
-    epoch = int(await real_broker.client.hget(keys.dead, "coach:calm"))
-    assert epoch > CALM_EPOCH
-    counted: list[str] = []
-    monkey = DeadLetters.count_start
-
-    async def count(letters: DeadLetters, keys: SessionKeys, role: Role) -> int:
-        counted.append(keys.state)
-        return await monkey(letters, keys, role)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DeadLetters, "count_start", count)
-        async with worker(real_broker, second, "b", lease_s=0.5) as serving:
-            while session_id not in serving.sessions:
-                second.changed.clear()
-                await second.changed.wait()
-    assert keys.state not in counted
 
 
 async def test_a_beat_that_finds_the_lease_gone_stops_the_session(broker: Broker) -> None:
