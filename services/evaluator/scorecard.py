@@ -16,7 +16,7 @@ from shared.events import MetricValue
 
 SCHEMA = "splitbrain.scorecard/1"
 
-EVALUATOR_VERSION = "1.1.0"
+EVALUATOR_VERSION = "1.2.0"
 """Raised with every change that may change a figure: same recording and same version, same bytes."""
 
 MAX_TURN_ENTRIES = 400

@@ -1,6 +1,7 @@
 """The rule-based detector: word patterns, the form of the questions, and what the talk had come to.
 
-Deterministic and fast (well under a millisecond a turn). A model-based detector takes the same Protocol.
+Deterministic and fast (well under a millisecond a turn). `encoder.learned` builds on it and takes the same Protocol;
+`default_detector` gives the better one that is installed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ from shared.coaching.detection import (
     Detector,
 )
 from shared.coaching.knowledge import Knowledge, id_key, load_knowledge
-from shared.coaching.patterns import Patterns, RuleSet, load_patterns
+from shared.coaching.patterns import Patterns, RuleSet, load_patterns, row_hits
 from shared.coaching.questions import Questions, find_questions, hits
 from shared.coaching.verdict import Turn, judge
 from shared.coaching.words import Sentence, sentences
 from shared.events import Language
 
-__all__ = ["NO_CONTEXT", "Detection", "DetectionContext", "Detector", "RuleDetector", "attitude", "default_detector"]
+__all__ = [
+    "NO_CONTEXT",
+    "Detection",
+    "DetectionContext",
+    "Detector",
+    "RuleDetector",
+    "attitude",
+    "default_detector",
+    "rule_detector",
+]
 
 RULES_VERSION = "rules-1"
 
@@ -92,11 +102,13 @@ _BY_PHASE = {3: frozenset(["4.3.1", "4.3.2", "4.3.3"]), 4: frozenset(["3.4"])}
 
 _ONE_BREATH = ({"4.2.1", "4.1"}, {"4.2.1", "4.3.4"}, {"2.1.3", "2.1.5"}, {"4.3.2", "4.3.3"})
 
-_OBJECTION = "4.2.4"  # its fifth step, enlarging the benefits, is done by an impact question
+OBJECTION = "4.2.4"  # its fifth step, enlarging the benefits, is done by an impact question
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
+    """A technique, how sure it is, and the number of the sentence it stands in."""
+
     technique: str
     score: float
     sentence: int
@@ -121,8 +133,9 @@ class RuleDetector:
         ranked = self._rank(found, questions, patterns, context)
         if _speaks_to_coach(found, patterns, context, ranked):
             return Detection(question_forms=questions.forms, scored=False, phase=context.phase, expected=expected)
-        chosen = _choose(ranked, context)
-        turn = Turn(found, questions, tuple(item.technique for item in chosen), expected, context)
+        chosen = self._pick(ranked, found, questions, language, context)
+        named = tuple(item.technique for item in chosen)
+        turn = Turn(found, questions, named, expected, context, self._suspected(found, language))
         verdict = judge(turn, patterns, self._knowledge)
         techniques = verdict.techniques
         phase = self._knowledge.technique(techniques[0]).phase if techniques else context.phase
@@ -157,17 +170,32 @@ class RuleDetector:
         weakened = any(sentence.asks or hits(patterns.forms["hedge"], sentence) for sentence in found)
         return said and not weakened
 
+    def _pick(
+        self,
+        ranked: list[Found],
+        found: tuple[Sentence, ...],
+        questions: Questions,
+        language: Language,
+        context: DetectionContext,
+    ) -> list[Found]:
+        """Return at most two of what was found, the surest first."""
+        return _choose(ranked, context)
+
+    def _suspected(self, found: tuple[Sentence, ...], language: Language) -> frozenset[str]:
+        """Return the error codes that the wording resembles; the rules know patterns only."""
+        return frozenset()
+
     def _rank(
         self, found: tuple[Sentence, ...], questions: Questions, patterns: Patterns, context: DetectionContext
-    ) -> list[_Found]:
-        ranked: list[_Found] = []
+    ) -> list[Found]:
+        ranked: list[Found] = []
         for technique, rules in patterns.techniques.items():
             score, place = _match(rules, found)
             if score == 0.0:
                 continue
             score += self._support(technique, found[place], questions, context)
             if score >= _ENOUGH:
-                ranked.append(_Found(technique, score, place))
+                ranked.append(Found(technique, score, place))
         ranked.sort(key=lambda item: (-item.score, id_key(item.technique)))
         return ranked
 
@@ -191,8 +219,26 @@ class RuleDetector:
 
 
 @functools.cache
-def default_detector() -> RuleDetector:
-    """Return the detector on the packaged knowledge and patterns; built on the first call only."""
+def default_detector() -> Detector:
+    """Return the detector on the packaged data; built on the first call only (about a second).
+
+    With the sentence encoder it is the learned one. Where numpy or the encoder's package is not installed it is the
+    rules alone: `version` says which, and the coach and the evaluator of a deployment should have the same.
+    """
+    try:
+        from shared.coaching.encoder.learned import load_learned
+        from shared.coaching.encoder.use import EncoderMissing
+    except ImportError:
+        return rule_detector()
+    try:
+        return load_learned()
+    except EncoderMissing:
+        return rule_detector()
+
+
+@functools.cache
+def rule_detector() -> RuleDetector:
+    """Return the detector that needs nothing but the packaged patterns."""
     return RuleDetector(load_knowledge(), load_patterns("nl"), load_patterns("en"))
 
 
@@ -205,8 +251,7 @@ def _match(rules: RuleSet, found: tuple[Sentence, ...]) -> tuple[float, int]:
     """Return the best score of a technique and the sentence it stands in; (0, 0) where there is none."""
     best, place, n_weak = 0.0, 0, 0
     for index, sentence in enumerate(found):
-        strong = sum(1 for row in rules.strong if row.search(sentence.line))
-        weak = sum(1 for row in rules.weak if row.search(sentence.line))
+        strong, weak = (hit.bit_count() for hit in row_hits(rules, sentence.line))
         n_weak += weak
         score = _STRONG + 0.4 * (strong - 1) + 0.2 * min(weak, 2) if strong else _WEAK if weak else 0.0
         if score > best:
@@ -216,7 +261,7 @@ def _match(rules: RuleSet, found: tuple[Sentence, ...]) -> tuple[float, int]:
     return best, place
 
 
-def _choose(ranked: list[_Found], context: DetectionContext) -> list[_Found]:
+def _choose(ranked: list[Found], context: DetectionContext) -> list[Found]:
     ids = [item.technique for item in ranked]
     kept = [
         item
@@ -229,15 +274,19 @@ def _choose(ranked: list[_Found], context: DetectionContext) -> list[_Found]:
     chosen = kept[:1]
     for item in kept[1:]:
         near = item.score >= chosen[0].score - _SECOND_WITHIN
-        if len(chosen) < MAX_TECHNIQUES and near and _go_together(chosen[0], item):
+        if len(chosen) < MAX_TECHNIQUES and near and may_go_together(chosen[0], item):
             chosen.append(item)
-    goes_on = context.phase == 4 and context.done[-1:] == (_OBJECTION,)
-    if goes_on and [item.technique for item in chosen] == ["2.3"]:
-        chosen.append(_Found(_OBJECTION, _ENOUGH, chosen[0].sentence))
+    if goes_on_with_objection(context) and [item.technique for item in chosen] == ["2.3"]:
+        chosen.append(Found(OBJECTION, _ENOUGH, chosen[0].sentence))
     return chosen
 
 
-def _go_together(first: _Found, second: _Found) -> bool:
+def goes_on_with_objection(context: DetectionContext) -> bool:
+    """Tell whether the turn before handled an objection at the decision, which takes several steps."""
+    return context.phase == 4 and context.done[-1:] == (OBJECTION,)
+
+
+def may_go_together(first: Found, second: Found) -> bool:
     """Tell whether two techniques may both count: they stand apart, or the method joins them in one breath."""
     if first.sentence != second.sentence:
         return True
@@ -246,7 +295,7 @@ def _go_together(first: _Found, second: _Found) -> bool:
 
 
 def _speaks_to_coach(
-    found: tuple[Sentence, ...], patterns: Patterns, context: DetectionContext, ranked: list[_Found]
+    found: tuple[Sentence, ...], patterns: Patterns, context: DetectionContext, ranked: list[Found]
 ) -> bool:
     """Tell talk to the coach from a line for the customer: only the latter is scored."""
     to_coach = any(hits(patterns.forms["to_coach"], sentence) for sentence in found)

@@ -53,9 +53,12 @@ class _Overlay(BaseModel):
 Pattern = re.Pattern[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleSet:
-    """Compiled patterns of one id: a strong one is enough by itself, a weak one needs support."""
+    """Compiled patterns of one id: a strong one is enough by itself, a weak one needs support.
+
+    Two are equal if they are the same object: `row_hits` remembers by it.
+    """
 
     strong: tuple[Pattern, ...]
     weak: tuple[Pattern, ...]
@@ -72,6 +75,14 @@ class Patterns:
     errors: Mapping[str, tuple[Pattern, ...]]
     forms: Mapping[str, tuple[Pattern, ...]]
     fingerprint: str
+
+
+@functools.lru_cache(maxsize=32_768)
+def row_hits(rules: RuleSet, line: str) -> tuple[int, int]:
+    """Return which strong and which weak patterns stand in a sentence's line, as one bit each."""
+    strong = sum(1 << at for at, row in enumerate(rules.strong) if row.search(line))
+    weak = sum(1 << at for at, row in enumerate(rules.weak) if row.search(line))
+    return strong, weak
 
 
 FORMS = frozenset(

@@ -79,9 +79,25 @@ def _form(sentence: Sentence, patterns: Patterns) -> QuestionForm:
     return "closed"
 
 
+def question_parts(sentence: Sentence, patterns: Patterns) -> tuple[Sentence, ...]:
+    """Return the questions that stand in one sentence ("who decides, and when do you start?") one by one.
+
+    Their `raw` is folded. A sentence with fewer than two comes back as it is.
+    """
+    cuts = sorted(_head_places(sentence, patterns))
+    if len(cuts) < 2:
+        return (sentence,)
+    lines = [sentence.line[start:end].split() for start, end in zip(cuts, [*cuts[1:], None], strict=True)]
+    return tuple(Sentence(tuple(line), " ".join(line), sentence.asks, f" {' '.join(line)} ") for line in lines if line)
+
+
 def _heads(sentence: Sentence, patterns: Patterns) -> int:
     """Count the places where a question starts inside one sentence."""
+    return len(_head_places(sentence, patterns))
+
+
+def _head_places(sentence: Sentence, patterns: Patterns) -> set[int]:
     starts: set[int] = set()
     for row in (*patterns.forms["open"], *patterns.forms["closed"]):
         starts.update(match.start() for match in row.finditer(sentence.line))
-    return len(starts)
+    return starts

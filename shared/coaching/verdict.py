@@ -26,6 +26,7 @@ HARD_FAILS = frozenset(
         "accepted_vague_yes",
         "dismisses_concern",
         "gives_up",
+        "feature_dump",
     ]
 )
 """Errors that make a turn missed, whatever technique can be recognised in it."""
@@ -51,13 +52,14 @@ _OFF_RAMPS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as the detector found it."""
+    """A turn as the detector found it. `suspected`: error codes that its wording resembles, beside the patterns."""
 
     sentences: tuple[Sentence, ...]
     questions: Questions
     techniques: tuple[str, ...]
     expected: tuple[str, ...]
     context: DetectionContext
+    suspected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,10 @@ def _errors(turn: Turn, patterns: Patterns) -> Iterator[str]:
 
 def _question_errors(turn: Turn) -> Iterator[str]:
     questions, techniques = turn.questions, turn.techniques
-    if "leading" in questions.forms and not any(item.startswith(("2.4", "3.7", "4.")) for item in techniques):
+    leading = "leading" in questions.forms or "suggestive_question" in turn.suspected
+    if leading and not any(item.startswith(("2.4", "3.7", "4.")) for item in techniques):
         yield "suggestive_question"
-    themes = [item for item in techniques if item.startswith("2.1.1.")]
+    themes = [item for item in techniques if item.startswith("2.1.1")]
     one_topic = any(item.startswith(_ONE_TOPIC) for item in techniques)
     many = questions.heads >= 2 and len(themes) >= 2
     apart = len(questions.forms) >= 2 and not questions.linked and not questions.confirms
@@ -147,7 +150,8 @@ def _gate_errors(turn: Turn, patterns: Patterns) -> Iterator[str]:
 def _reply_errors(turn: Turn, patterns: Patterns) -> Iterator[str]:
     attitude, techniques = turn.context.attitude, turn.techniques
     answered = any(item == want or item.startswith(f"{want}.") for item in techniques for want in turn.expected)
-    if attitude in ("vaag", "ontwijkend") and not answered and _has(turn, patterns, "advance"):
+    goes_on = _has(turn, patterns, "advance") or "accepted_vague_yes" in turn.suspected
+    if attitude in ("vaag", "ontwijkend") and not answered and not turn.questions.any and goes_on:
         yield "accepted_vague_yes"
         yield "ignores_attitude"
     elif turn.expected and attitude != "positief" and not techniques and not turn.questions.any:
@@ -168,10 +172,17 @@ def _claim_errors(turn: Turn, patterns: Patterns) -> Iterator[str]:
         if _has_error(turn, patterns, code):
             yield code
     for code in ("overclaim", "tells_instead_of_asks", "announce_only"):
-        if any(not sentence.asks and hits(patterns.errors.get(code, ()), sentence) for sentence in turn.sentences):
+        told = any(not sentence.asks and hits(patterns.errors.get(code, ()), sentence) for sentence in turn.sentences)
+        if told or (code in turn.suspected and not turn.questions.any):
             yield code
+    if "feature_dump" in turn.suspected and not turn.questions.any and _presents(turn):
+        yield "feature_dump"
     if "4.1" in turn.techniques and _has_error(turn, patterns, "yes_no_close") and "choice" not in turn.questions.forms:
         yield "yes_no_close"
+
+
+def _presents(turn: Turn) -> bool:
+    return all(item.startswith("3.") for item in turn.techniques)
 
 
 def _has(turn: Turn, patterns: Patterns, form: str) -> bool:
@@ -179,4 +190,4 @@ def _has(turn: Turn, patterns: Patterns, form: str) -> bool:
 
 
 def _has_error(turn: Turn, patterns: Patterns, code: str) -> bool:
-    return any(hits(patterns.errors.get(code, ()), sentence) for sentence in turn.sentences)
+    return code in turn.suspected or any(hits(patterns.errors.get(code, ()), sentence) for sentence in turn.sentences)

