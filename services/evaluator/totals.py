@@ -94,15 +94,17 @@ def flow_score(verdicts: Sequence[TurnVerdict]) -> float | None:
     """Return how well the order of phases was kept, 0-100.
 
     Formula: 100, -40 without phase 2, -15 without phase 1, -10 for each phase skipped on the way forward, +5 for
-    each swing back from 3 to 2 (at most +15).
+    each swing back from 3 to 2 (at most +15). Skipped are those between two phases, and those below the first one
+    that the talk comes to later: who begins in the middle has skipped nothing, who begins with the end has.
     """
     order = [verdict.phase for verdict in _scored(verdicts) if verdict.phase]
     if not order:
         return None
     score = 100 - (40 if 2 not in order else 0) - (15 if 1 not in order else 0)
+    score -= 10 * len({phase for phase in order if phase < order[0]})
     swings, highest = 0, order[0]
-    for before, after in pairwise(order):
-        swings += before == 3 and after == 2
+    for place, (before, after) in enumerate(pairwise(order), start=1):
+        swings += before == 3 and after == 2 and 2 in order[:place]
         score -= 10 * max(0, after - max(highest, before) - 1)
         highest = max(highest, after)
     return rounded(min(100, max(0, score + min(15, 5 * swings))))

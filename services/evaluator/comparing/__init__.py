@@ -1,0 +1,1 @@
+"""What two runs over the same recordings say differently. Pure."""
