@@ -31,7 +31,8 @@ $(READY): pyproject.toml constraints.txt scripts/setup_system.sh services/voice_
 	@touch $@
 
 # Three processes: half of the suite waits for sound, sockets and processes in real time.
-TESTS := $(BIN)/pytest -n 3 --no-loadscope-reorder
+# One thread each for numpy: more of them would wait for one another.
+TESTS := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 3 --no-loadscope-reorder
 
 test: $(READY) ## Run all tests
 	$(TESTS)

@@ -21,12 +21,12 @@ import soxr
 
 from services.voice_worker.listener.delivery import Delivery, TurnVoice
 from services.voice_worker.listener.frame_work import PITCH_FROM, FrameWork, Heard
-from services.voice_worker.listener.pitch import PitchTracker
 from services.voice_worker.listener.tape import Tape
 from services.voice_worker.listener.turns import TurnMachine, TurnSettings
 from services.voice_worker.listener.vad import WINDOW_SAMPLES, ListenResampler, Pcm, SileroVad
 from shared.audio import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
 from shared.audio.opus import OpusDecoder, OpusEncoder
+from shared.audio.pitch import PitchTracker
 from shared.events import Consent
 from shared.wire import AudioFrame
 

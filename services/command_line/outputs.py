@@ -18,16 +18,16 @@ def check_file(path: Path, option: str = "--out") -> None:
         raise _wrong(option, f"{path} cannot be written")
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder where it is not there. Raises CommandError (2) if there can be none."""
+def make_folder(path: Path, option: str = "--out") -> None:
+    """Make the folder where it is not there. Raises CommandError (2) that names the option if there can be none."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise _wrong("--out", f"{path} is a file: name a folder") from None
+        raise _wrong(option, f"{path} is a file: name a folder") from None
     except OSError as error:
-        raise _wrong("--out", f"the folder {path} cannot be made: {error.strerror or error}") from error
+        raise _wrong(option, f"the folder {path} cannot be made: {error.strerror or error}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise _wrong("--out", f"nothing can be written into {path}")
+        raise _wrong(option, f"nothing can be written into {path}")
 
 
 def _wrong(option: str, why: str) -> CommandError:

@@ -17,6 +17,9 @@ LANGUAGES = ("nl", "en")
 ENGINES = ("personaplex", "cascade", "echo")
 PARITY_ENGINE = "personaplex"
 LARGE_MODELS = ("personaplex",)
+GROUPINGS = ("engine", "language", "locale", "source")
+EXPORTS = ("parquet", "duplex-bench")
+STORE_HELP = "of ids; default: SPLITBRAIN_EVALUATOR_RECORDINGS, else that of `splitbrain up`"
 CONSENTS = ("store_audio", "store_transcript", "emotion")
 
 SERVICE_HELP = {
@@ -42,7 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="look whether everything could run", epilog=EXIT_CODES))
     _add_models(commands.add_parser("models", help="list, verify, install, replace, pull or size models"))
     _add_demo(commands.add_parser("demo", help="hold a spoken role-play with Hugo and keep it", epilog=EXIT_CODES))
+    _add_evaluate(commands.add_parser("evaluate", help="score recordings, or written dialogues", epilog=EXIT_CODES))
+    _add_replay(commands.add_parser("replay", help="evaluate recordings again, and compare", epilog=EXIT_CODES))
+    _add_compare(commands.add_parser("compare", help="what changed between two evaluations", epilog=EXIT_CODES))
     _add_recordings(commands.add_parser("recordings", help="list, show, verify, export, import or delete recordings"))
+    _add_report(commands.add_parser("report", help="a page about a recording, or about many", epilog=EXIT_CODES))
+    _add_export(commands.add_parser("export", help="recordings as tables, or in the layout of a benchmark"))
     for name in ROLES:
         commands.add_parser(name, help=SERVICE_HELP[name], add_help=False)
     return parser
@@ -133,6 +141,49 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--url", help="use this deployment; default: start one for the length of the demo")
 
 
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    what = evaluate.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", metavar="FOLDER", nargs="?", help="recordings: a folder, or a URL that fsspec knows")
+    what.add_argument("--dialogues", metavar="FILE.jsonl", help="one dialogue a line (schema dialogue/1)")
+    evaluate.add_argument("--workers", type=_whole(1, 256), metavar="N", help="processes for FOLDER (default: cores)")
+    evaluate.add_argument(
+        "--out", default="evaluation-output", metavar="RESULTS", help="where the scorecards of FOLDER go"
+    )
+    evaluate.add_argument("--judge", action="store_true", help="FOLDER: a language model judges a second time")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object: predictions and figures")
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument(
+        "recordings", metavar="RECORDING", nargs="+", help="id, or folder or URL with the id at its end"
+    )
+    replay.add_argument(
+        "--store", metavar="URL", help="of ids; default: SPLITBRAIN_EVALUATOR_RECORDINGS, else that of `splitbrain up`"
+    )
+    replay.add_argument(
+        "--redis-url", "--redis", metavar="URL", help="through the running evaluators of this Redis, not in here"
+    )
+    replay.add_argument(
+        "--speed",
+        type=_speed,
+        metavar="N",
+        help="through running evaluators, N times real time (0: as fast as they go)",
+    )
+    replay.add_argument("--json", action="store_true", help="one JSON object for each recording")
+
+
+def _add_compare(compare: argparse.ArgumentParser) -> None:
+    compare.add_argument("run_a", metavar="RUN_A", help="results of `splitbrain evaluate --out`: before")
+    compare.add_argument("run_b", metavar="RUN_B", help="the same: after")
+    compare.add_argument(
+        "--max-flips", type=_share, metavar="SHARE", help="code 1 if more of the turns are judged otherwise (0 to 1)"
+    )
+    compare.add_argument(
+        "--max-drift", type=_points, metavar="POINTS", help="code 1 if one recording's total moves by more (0 to 100)"
+    )
+    compare.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _add_recordings(recordings: argparse.ArgumentParser) -> None:
     actions = recordings.add_subparsers(dest="action", metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="all recordings, oldest first")
@@ -159,6 +210,32 @@ def _add_recordings(recordings: argparse.ArgumentParser) -> None:
             "--store", metavar="URL", help="default: SPLITBRAIN_EVALUATOR_RECORDINGS, else that of `splitbrain up`"
         )
         action.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_report(report: argparse.ArgumentParser) -> None:
+    report.add_argument(
+        "what", metavar="RECORDING|FOLDER", help="a recording's id or folder; or a folder or URL of many"
+    )
+    report.add_argument("--out", metavar="FILE.html", help="default: <id>.html, or recordings.html")
+    report.add_argument("--lang", choices=LANGUAGES, help="language of the page (default: that of the talk)")
+    report.add_argument("--no-audio", action="store_true", help="leave the sound out: a small page to hand on")
+    grouping = report.add_mutually_exclusive_group()
+    grouping.add_argument("--by", choices=GROUPINGS, help="of many: what makes the groups that are compared")
+    grouping.add_argument(
+        "--groups", metavar="FILE.csv", help="of many: columns recording,group; an id or the file of an imported call"
+    )
+    report.add_argument("--store", metavar="URL", help=STORE_HELP)
+    report.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument(
+        "what", metavar="RECORDING|FOLDER", help="a recording's id or folder; or a folder or URL of many"
+    )
+    export.add_argument("--to", required=True, metavar="DIR", help="where the files go; made if it is not there")
+    export.add_argument("--format", choices=EXPORTS, default="parquet", help="default: parquet")
+    export.add_argument("--store", metavar="URL", help=STORE_HELP)
+    export.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
@@ -254,3 +331,19 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _number_in(least: float, most: float, what: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be {what} from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+_speed = _number_in(0, 10_000, "a factor")
+_share = _number_in(0, 1, "a share")
+_points = _number_in(0, 100, "points")

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from services.voice_worker.listener.baseline import Deviation, Normal, energy, logistic
-from services.voice_worker.listener.pitch import HOP_MS
 from services.voice_worker.listener.prosody import Measures, Track
+from shared.audio.pitch import HOP_MS
 from shared.events import Emotion, Language
 
 _MARGIN = 0.15

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.voice_worker.listener.pitch import Hop, PitchTracker
 from services.voice_worker.listener.reframer import Decoder, Reframed, Reframer, ReframerCounts
 from services.voice_worker.listener.vad import WINDOW_MS, WINDOW_SAMPLES, ListenResampler, VoiceActivity
 from shared.audio import FRAME_MS
+from shared.audio.pitch import Hop, PitchTracker
 from shared.wire import AudioFrame
 
 Pcm = NDArray[np.float32]

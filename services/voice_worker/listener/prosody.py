@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.voice_worker.listener.pitch import HOP_MS, Hop
+from shared.audio.pitch import HOP_MS, Hop
 
 PAUSE_MS: Final = 250
 """Silences shorter than this belong to the articulation (stop consonants)."""

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from services.voice_worker.listener.delivery import Delivery, TurnVoice
-from services.voice_worker.listener.pitch import Hop
+from shared.audio.pitch import Hop
 from shared.events import Consent
 
 

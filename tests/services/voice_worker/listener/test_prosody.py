@@ -11,9 +11,9 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.voice_worker.listener.pitch import HOP_MS, Hop, PitchTracker
 from services.voice_worker.listener.prosody import ProsodyTrack, measure, pause_mask, share_below
 from services.voice_worker.listener.vad import SileroVad
+from shared.audio.pitch import HOP_MS, Hop, PitchTracker
 
 CLIPS = Path(__file__).parents[3] / "fixtures" / "audio" / "en_human"
 

@@ -1,4 +1,4 @@
-"""Pitch and loudness of speech at 16 kHz, two measures per 32 ms window. Pure numpy.
+"""Pitch and loudness of speech at 16 kHz, two measures per 32 ms window. Pure numpy; knows no session and no turn.
 
 Pitch by the autocorrelation of a Hann-windowed frame divided by that of the window (Boersma 1993, "Accurate
 short-term analysis of the fundamental frequency"), so that a tapered frame still peaks at its true period.
@@ -13,7 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.voice_worker.listener.vad import LISTEN_HZ, WINDOW_SAMPLES
+LISTEN_HZ: Final = 16_000
+"""The rate at which speech is looked at: higher frequencies tell nothing of pitch."""
+
+WINDOW_SAMPLES: Final = 512
+"""32 ms: the step in which sound is handed over."""
 
 HOP_MS: Final = 16
 HOPS_PER_WINDOW: Final = 2

@@ -9,10 +9,10 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from services.voice_worker.listener.pitch import HOP_MS, PitchTracker
+from shared.audio.pitch import HOP_MS, PitchTracker
 
 RATE = 16_000
-CLIP = Path(__file__).parents[3] / "fixtures/audio/en_human/librivox_sense_and_sensibility_01_austen_64kb-0870.wav"
+CLIP = Path(__file__).parents[2] / "fixtures/audio/en_human/librivox_sense_and_sensibility_01_austen_64kb-0870.wav"
 Floats = NDArray[np.float64]
 
 
