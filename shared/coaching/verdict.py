@@ -123,7 +123,7 @@ def _question_errors(turn: Turn) -> Iterator[str]:
     one_topic = any(item.startswith(_ONE_TOPIC) for item in techniques)
     many = questions.heads >= 2 and len(themes) >= 2
     apart = len(questions.forms) >= 2 and not questions.linked and not questions.confirms
-    if not one_topic and (many or apart or questions.heads >= 4):
+    if questions.heads >= 4 or (not one_topic and (many or apart)):
         yield "stacked_questions"
     if set(questions.forms) == {"closed"} and any(item in _OPEN_DUE for item in techniques):
         yield "closed_question"

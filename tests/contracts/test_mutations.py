@@ -37,10 +37,6 @@ from tests.contracts.mutations import (
 DIALOGUES = Path(__file__).parents[1] / "fixtures" / "dialogues"
 DETECTORS: dict[str, Callable[[], Detector]] = {"rules": rule_detector, "default": default_detector}
 
-ONE_TOPIC = ("2.4", "3.5", "4.")
-"""Techniques in which several questions are about one thing by their nature: no stack is seen in such a turn, although
-a question about something else may stand in it."""
-
 Found = Iterator[tuple[Dialogue, int, Card]]
 
 
@@ -99,7 +95,7 @@ def test_without_its_confirmation_question_a_commitment_is_worth_less(detector: 
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_stacked_questions_are_worth_less(detector: str) -> None:
-    n = n_one_topic = 0
+    n = 0
     asked = good_turns(
         detector,
         lambda turn, text: "?" in text and all(item.startswith("2.") and item != "2.4" for item in turn["techniques"]),
@@ -110,14 +106,10 @@ def test_stacked_questions_are_worth_less(detector: str) -> None:
         )
         after = entry(card, number)
         n += 1
-        if any(item.startswith(ONE_TOPIC) for item in after["techniques"]):
-            n_one_topic += 1
-            continue
         assert "stacked_questions" in after["errors"], (talk.id, number, after)
         assert after["quality"] is not None
         assert POINTS[after["quality"]] < POINTS[before["quality"]]
     assert n >= 8
-    assert n_one_topic <= 2
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -148,13 +140,7 @@ WORDINGS: dict[str, Wording] = {
     "nl-NL": lambda talk: with_sellers_words(talk, lambda text: replace_words(text, TO_DUTCH), "nl-NL"),
 }
 
-KNOWN = {
-    ("rules", "nl-BE"): 1,  # "En voor u, ge zei dat": no pattern of 3.1 knows "ge zei"
-    ("default", "fillers"): 16,  # the sentence's vector is made from the words as they were said, "um" among them
-    ("default", "u to je"): 4,
-    ("default", "nl-BE"): 3,
-    ("default", "nl-NL"): 3,
-}
+KNOWN = {("rules", "nl-BE"): 1}  # "En voor u, ge zei dat": no pattern of 3.1 knows "ge zei"
 """Turns that are judged otherwise although they should not be: of 164 (rules) or some 80 (default)."""
 
 

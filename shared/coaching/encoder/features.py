@@ -33,6 +33,12 @@ _FORMS = (
     "hedge",
 )
 _LENGTHS = (4, 9, 18, 30)
+_SAME = {
+    **dict.fromkeys(("u", "ge", "gij", "jij", "jou", "uw", "jouw"), "je"),
+    **{"hebt": "heb", "bent": "ben", "zijt": "ben", "kunt": "kun", "wilt": "wil", "zoudt": "zou", "vindt": "vind"},
+    **{"ziet": "zie", "staat": "sta", "gaat": "ga", "doet": "doe", "denkt": "denk", "zegt": "zeg", "merkt": "merk"},
+    **{"schoon": "mooi", "content": "tevreden", "allez": "nou", "plezant": "leuk", "efkes": "even", "amai": "zo"},
+}
 
 
 class Features:
@@ -59,12 +65,22 @@ class Features:
         form = _form(found, self._patterns[language])
         return np.concatenate(
             [
-                self._encoder.encode(" ".join(sentence.raw for sentence in found)),
+                self._encoder.encode(" ".join(_plain(sentence, language) for sentence in found)),
                 np.asarray(hit, dtype=np.float32) * np.float32(_RULE_WEIGHT),
                 np.asarray(form, dtype=np.float32) * np.float32(_FORM_WEIGHT),
                 _grams(found, language) * np.float32(_GRAM_WEIGHT),
             ]
         )
+
+
+def _plain(sentence: Sentence, language: Language) -> str:
+    """Return a sentence as the encoder reads it: without filled pauses, and in one way of addressing people."""
+    return " ".join(_said(sentence, language)) + ("?" if sentence.asks else ".")
+
+
+def _said(sentence: Sentence, language: Language) -> list[str]:
+    """Return a sentence's words; in Dutch u, ge and je, with their verbs, are one, and so are some Flemish words."""
+    return [_SAME.get(token, token) for token in sentence.tokens] if language == "nl" else list(sentence.tokens)
 
 
 def _rule(rules: RuleSet | None, found: Sequence[Sentence]) -> tuple[float, float]:
@@ -101,7 +117,8 @@ def _grams(found: Sequence[Sentence], language: Language) -> Floats:
     """Return hashed groups of one to three words, with a sign each so that collisions cancel; of length 1."""
     seen: set[str] = set()
     for sentence in found:
-        line = ["<", *("#" if t[0].isdigit() else t for t in sentence.tokens), "?" if sentence.asks else "."]
+        said = _said(sentence, language)
+        line = ["<", *("#" if t[0].isdigit() else t for t in said), "?" if sentence.asks else "."]
         seen.update(line[1:])
         seen.update(" ".join(line[at : at + 2]) for at in range(len(line) - 1))
         seen.update(" ".join(line[at : at + 3]) for at in range(len(line) - 2))

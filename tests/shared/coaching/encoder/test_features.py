@@ -28,10 +28,18 @@ def test_they_fit_the_classifier() -> None:
 
 def test_they_are_a_vector_the_rules_the_form_and_the_word_groups() -> None:
     found = features().of_seller(cut("En wat betekent dat voor u?"), "nl")
-    assert np.array_equal(found[:DIMENSIONS], load_encoder().encode("En wat betekent dat voor u?"))
+    assert np.array_equal(found[:DIMENSIONS], load_encoder().encode("en wat betekent dat voor je?"))
     rules = found[DIMENSIONS : DIMENSIONS + 2 * len(load_knowledge().techniques)]
     assert rules[2 * list(load_knowledge().techniques).index("2.3")] > 0
     assert np.linalg.norm(found[-GRAM_BUCKETS:]) == np.float32(0.7)
+
+
+def test_neither_fillers_nor_the_way_of_addressing_move_them() -> None:
+    plain, *others = (
+        features().of_seller(cut(text), "nl")
+        for text in ("Wat wil je, en hoe?", "Euh, wat wilt u, uhm, en hoe?", "Wat wilt ge, en hoe?")
+    )
+    assert all(np.array_equal(plain, other) for other in others)
 
 
 def test_numbers_are_one_word() -> None:
