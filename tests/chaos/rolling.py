@@ -1,6 +1,7 @@
 """`python -m tests.chaos.rolling`: every replica of every service is restarted in turn while people talk.
 
-Exit code 0 if nobody lost a frame, a word or the conversation, and each replica drained by itself; else 1.
+Exit code 0 if nobody lost a frame, a word or the conversation, and each replica drained by itself; else 1. With --kill
+each one is killed instead, in the middle of what it says.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ _DRIFTED = ("engine_changed", "text_only", "no_coach", "no_evaluator")
 
 
 class RollingRestart:
-    """Restarts a world's replicas in turn, with `clients` who talk."""
+    """Restarts a world's replicas in turn, with `clients` who talk. `kill`: by SIGKILL, else by SIGTERM."""
 
-    def __init__(self, world: World, clients: Sequence[ScriptedClient]) -> None:
+    def __init__(self, world: World, clients: Sequence[ScriptedClient], *, kill: bool = False) -> None:
         self.violations: list[Violation] = []
+        self._kill = kill
         self._world = world
         self._clients = clients
 
@@ -74,12 +76,12 @@ class RollingRestart:
     async def _restart(self, process: ServiceProcess) -> Restarted:
         before = await self._held(process)
         began_s = time.monotonic()
-        await process.stop()
+        await (process.kill() if self._kill else process.stop())
         exit_code, drain_s = process.exit_code, time.monotonic() - began_s
         await process.start()
         await process.wait_ready(self._world.http)
         ready_s = time.monotonic() - began_s - drain_s
-        if exit_code:
+        if exit_code and not self._kill:
             self._wrong("a drain ends with 0", f"{process.label}: {exit_code}: {process.last_lines(3)}")
         if not await self._until_all_hear(FLOW_S):
             silent = [client.trace.name for client in self._clients if not _hears(client)]
@@ -173,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--echo", type=int, default=40, help="clients of the echo engine (40)")
     parser.add_argument("--cascade", type=int, default=4, help="clients that speak with the cascade (4)")
     parser.add_argument("--rounds", type=int, default=1, help="how often every replica is restarted (1)")
+    parser.add_argument("--kill", action="store_true", help="SIGKILL instead of SIGTERM")
     parser.add_argument("--logs", type=Path, help="folder to keep the services' output in")
     return parser
 
@@ -192,7 +195,7 @@ async def _run(options: argparse.Namespace) -> list[Violation]:
             SpeechClient(world.http, world.edges, i, f"cascade {i}", clips, at=i) for i in range(options.cascade)
         ]
         tasks = [asyncio.create_task(client.run(), name=client.trace.name) for client in clients]
-        restart = RollingRestart(world, clients)
+        restart = RollingRestart(world, clients, kill=options.kill)
         try:
             results = await restart.run(options.rounds)
             await asyncio.gather(*(client.hang_up() for client in clients))
