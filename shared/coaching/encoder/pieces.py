@@ -11,6 +11,10 @@ from shared.errors import ConfigError
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 _SPACE = "\u2581"
+_FIRST, _SCORE, _LONG = 0x0A, 0x15, 0x80
+"""Keys of field 1 (bytes) and field 2 (float), and the first length that takes two bytes."""
+
+_FLOAT = struct.Struct("<f")
 _UNKNOWN_COST = 10.0  # below the least probable piece, as in SentencePiece
 
 
@@ -71,12 +75,21 @@ class Pieces:
 
 def _read_pieces(data: bytes) -> Iterator[tuple[str, float]]:
     """Yield (text, log probability) of a ModelProto: field 1, repeated; in each, 1 is the text and 2 the score."""
-    for field, value in _fields(data):
+    at, end = 0, len(data)
+    # Nearly all of the 128,000 pieces are short, with text and score first: read in place, a third of the time.
+    while at + 5 < end and data[at] == _FIRST and data[at + 1] < _LONG and data[at + 2] == _FIRST:
+        size, n = data[at + 1], data[at + 3]
+        score_at = at + 4 + n
+        if n >= _LONG or n + 7 > size or at + 2 + size > end or data[score_at] != _SCORE:
+            break
+        yield data[at + 4 : score_at].decode(), _FLOAT.unpack_from(data, score_at + 1)[0]
+        at += 2 + size
+    for field, value in _fields(data[at:]):
         if field == 1 and isinstance(value, bytes):
             entry = dict(_fields(value))
             text, score = entry.get(1), entry.get(2, b"\0\0\0\0")
             if isinstance(text, bytes) and isinstance(score, bytes):
-                yield text.decode(), struct.unpack("<f", score)[0]
+                yield text.decode(), _FLOAT.unpack(score)[0]
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:

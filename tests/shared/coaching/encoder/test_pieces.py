@@ -36,6 +36,14 @@ def test_what_no_piece_covers_is_unknown() -> None:
     assert Pieces(SMALL).cut("  ") == [BEGIN, UNKNOWN, END]
 
 
+def test_pieces_of_any_form_are_read_in_order() -> None:
+    """Short ones in place, and what comes behind one that is long, or has other fields first, field by field."""
+    typed = b"\x0a\x0a\x0a\x01d\x15" + struct.pack("<f", -5) + b"\x18\x03"
+    long = model(("y" * 200, -6))[2:].replace(bytes([207]), b"\xcf\x01", 1).replace(bytes([200]), b"\xc8\x01", 1)
+    long = b"\x0a\xd0\x01" + long[3:]
+    assert len(Pieces(SMALL[2:] + typed + long + SMALL[2:])) == 18
+
+
 @pytest.mark.parametrize("data", [b"", b"\x0a\xff", b"\x0a\x7f\x01", b"\x0b", b"\x0a" + b"\xff" * 12])
 def test_a_file_that_is_no_model_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match="word pieces"):
