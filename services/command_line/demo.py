@@ -108,7 +108,7 @@ def _archived(done: Conversation, out: Path) -> str:
     store, until_s = RecordingStore(str(out / RECORDINGS)), time.monotonic() + RECORDING_LIMIT_S
     with suppress(StoreError):
         while not (is_there := store.has(session_id)) and time.monotonic() < until_s:
-            time.sleep(0.2)
+            time.sleep(0.2)  # looks again: nothing tells when another process has written
         return session_id if is_there else ""
     return ""
 

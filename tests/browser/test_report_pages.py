@@ -44,7 +44,7 @@ async def show(page: Page, tmp_path: Path) -> AsyncIterator[Open]:
 async def until(page: Page, condition: str) -> None:
     async with asyncio.timeout(10):
         while not await page.evaluate(condition):
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03)  # looks again: a page has no event for what a test wants to see
 
 
 async def test_evidence_is_played_on_both_tracks_from_its_place(show: Open) -> None:
